@@ -1,0 +1,1 @@
+"""The domain: follow-up after a rehabilitation stay. No HTTP, no templates, no provider."""

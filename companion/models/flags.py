@@ -1,0 +1,78 @@
+"""Flags: what a human must see, and everything that was done about it."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from companion.models.base import Base, Identified
+from companion.models.people import Patient, Professional
+from companion.models.places import Unit
+from companion.models.types import Encrypted, JsonEncrypted
+
+
+class Flag(Identified, Base):
+    """Something a human must see. `level` red or amber; `state` open, claimed, closed; `code` says why.
+
+    `code` is a triage reason (`companion.rules.triage`) or `no_answer`, `undeliverable`, `parked_message`, `reply_not_understood`.
+    `quote` is the person's own words; `params` what the sentence about it needs. `respond_by`: by when a human is to have seen it.
+    """
+
+    __tablename__ = "flag"
+    __table_args__ = (
+        Index(
+            "ix_flag_worklist",
+            "unit_id",
+            "rank",
+            "opened_at",
+            postgresql_where=text("state <> 'closed'"),
+            sqlite_where=text("state <> 'closed'"),
+        ),
+    )
+
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"))
+    check_in_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("check_in.id"), index=True
+    )
+    measure_id: Mapped[UUID | None] = mapped_column(ForeignKey("measure.id"))
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)
+    code: Mapped[str] = mapped_column(String(40))
+    level: Mapped[str] = mapped_column(String(6))
+    rank: Mapped[int]
+    quote: Mapped[str | None] = mapped_column(Encrypted("flag.quote"))
+    params: Mapped[Any] = mapped_column(JsonEncrypted("flag.params"))
+    state: Mapped[str] = mapped_column(String(8), default="open")
+    opened_at: Mapped[datetime]
+    respond_by: Mapped[datetime]
+    claimed_by_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("professional.id"), index=True
+    )
+    claimed_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(24))
+
+    patient: Mapped[Patient] = relationship()
+    unit: Mapped[Unit] = relationship()
+    claimed_by: Mapped[Professional | None] = relationship()
+    events: Mapped[list["FlagEvent"]] = relationship(
+        back_populates="flag", order_by="(FlagEvent.at, FlagEvent.id)"
+    )
+
+
+class FlagEvent(Identified, Base):
+    """One thing done about a flag: `opened`, `claimed`, `released`, `note`, `contact`, `moved`, `closed`."""
+
+    __tablename__ = "flag_event"
+
+    flag_id: Mapped[UUID] = mapped_column(ForeignKey("flag.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    at: Mapped[datetime]
+    by_id: Mapped[UUID | None] = mapped_column(ForeignKey("professional.id"))
+    outcome: Mapped[str | None] = mapped_column(String(24))
+    text: Mapped[str | None] = mapped_column(Encrypted("flag_event.text"))
+
+    flag: Mapped[Flag] = relationship(back_populates="events")
+    by: Mapped[Professional | None] = relationship()

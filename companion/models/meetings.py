@@ -1,0 +1,80 @@
+"""Video meetings: when, who is invited, and who came in when and how."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from companion.models.base import Base, Identified
+from companion.models.people import Patient, Professional, Relative
+from companion.models.places import Unit
+
+MEETING_KINDS = ("follow_up", "mid_stay", "discharge", "guidance")
+
+
+class Meeting(Identified, Base):
+    """A meeting offered to a patient. `state`: `offered`, `cancelled`, `ended`. `sequence` counts changes of time (RFC 5545)."""
+
+    __tablename__ = "meeting"
+
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"), index=True)
+    host_id: Mapped[UUID] = mapped_column(ForeignKey("professional.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(10), default="follow_up")
+    starts_at: Mapped[datetime] = mapped_column(index=True)
+    minutes: Mapped[int] = mapped_column(default=30)
+    state: Mapped[str] = mapped_column(String(10), default="offered")
+    sequence: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+
+    patient: Mapped[Patient] = relationship()
+    unit: Mapped[Unit] = relationship()
+    host: Mapped[Professional] = relationship()
+    participants: Mapped[list["Participant"]] = relationship(
+        back_populates="meeting", order_by="Participant.position"
+    )
+    events: Mapped[list["MeetingEvent"]] = relationship(
+        order_by="(MeetingEvent.at, MeetingEvent.id)"
+    )
+
+
+class Participant(Identified, Base):
+    """Somebody invited, with a role: `patient`, `therapist`, `relative`, `interpreter`, `professional`."""
+
+    __tablename__ = "participant"
+
+    meeting_id: Mapped[UUID] = mapped_column(ForeignKey("meeting.id"), index=True)
+    position: Mapped[int]
+    role: Mapped[str] = mapped_column(String(12))
+    patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"))
+    relative_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("relative.id"), index=True
+    )
+    professional_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("professional.id"), index=True
+    )
+    admitted_at: Mapped[datetime | None]
+
+    meeting: Mapped[Meeting] = relationship(back_populates="participants")
+    patient: Mapped[Patient | None] = relationship()
+    relative: Mapped[Relative | None] = relationship()
+    professional: Mapped[Professional | None] = relationship()
+
+    @property
+    def name(self) -> str:
+        """The name the others see."""
+        person = self.patient or self.relative or self.professional
+        return person.name if person else ""
+
+
+class MeetingEvent(Identified, Base):
+    """What happened around a meeting: `offered`, `moved`, `cancelled`, `waiting`, `admitted`, `left`, `call_me`, `ended`."""
+
+    __tablename__ = "meeting_event"
+
+    meeting_id: Mapped[UUID] = mapped_column(ForeignKey("meeting.id"), index=True)
+    participant_id: Mapped[UUID | None] = mapped_column(ForeignKey("participant.id"))
+    kind: Mapped[str] = mapped_column(String(10))
+    how: Mapped[str | None] = mapped_column(String(12))
+    at: Mapped[datetime]

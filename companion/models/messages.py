@@ -1,0 +1,129 @@
+"""Messages: the letters the domain writes. `notifications` words and carries them, and keeps `state` true."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from companion.models.base import Base
+from companion.models.people import Patient, Relative
+from companion.models.types import BlindIndex, Encrypted, JsonEncrypted
+
+MESSAGE_KINDS = (
+    "welcome",
+    "check_in",
+    "reminder",
+    "meeting",
+    "meeting_moved",
+    "meeting_cancelled",
+    "sign_in_code",
+    "new_link",
+    "relative_invited",
+    "reply",
+)
+MESSAGE_STATES = (
+    "queued",
+    "sending",
+    "accepted",
+    "sent",
+    "delivered",
+    "undelivered",
+    "failed",
+    "unknown",
+    "delivery_unknown",
+    "expired",
+    "cancelled",
+)
+BigKey = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Message(Base):
+    """One letter to one person (state machine: `DESIGN.md`, messages).
+
+    A use-case adds the row in its own transaction with `queue_message`; from then on only `notifications` changes it.
+    `not_before` is the earliest moment, `valid_until` the last useful one. `lane`: `code` or `batch`. Unique by `dedupe_key`.
+    `phone` is set only where the letter goes to a number that is no patient's or relative's record (an answer to an unknown number).
+    """
+
+    __tablename__ = "message"
+    __table_args__ = (
+        Index(
+            "ix_message_queued",
+            "lane",
+            "next_attempt_at",
+            postgresql_where=text("state = 'queued'"),
+            sqlite_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_message_sending",
+            "lease_until",
+            postgresql_where=text("state = 'sending'"),
+            sqlite_where=text("state = 'sending'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    lane: Mapped[str] = mapped_column(String(5), default="batch")
+    dedupe_key: Mapped[str] = mapped_column(String(120), unique=True)
+    patient_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("patient.id"), index=True
+    )
+    relative_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("relative.id"), index=True
+    )
+    check_in_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("check_in.id"), index=True
+    )
+    meeting_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("meeting.id"), index=True
+    )
+    phone: Mapped[str | None] = mapped_column(Encrypted("message.phone"))
+    language: Mapped[str] = mapped_column(String(2))
+    params: Mapped[Any] = mapped_column(JsonEncrypted("message.params"))
+    created_at: Mapped[datetime]
+    not_before: Mapped[datetime]
+    valid_until: Mapped[datetime]
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    next_attempt_at: Mapped[datetime]
+    attempt: Mapped[int] = mapped_column(default=0)
+    fence: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
+    error_code: Mapped[str | None] = mapped_column(String(16))
+
+    patient: Mapped[Patient | None] = relationship()
+    relative: Mapped[Relative | None] = relationship()
+
+
+class LinkToken(Base):
+    """A link and its typed code, kept as a hash and a blind index (`DESIGN.md`, levels and doors).
+
+    Made when the message is worded, so the words exist only there. Opens nothing but the question for the birth date; `tries` counts
+    wrong birth dates and wrong codes together, for its lifetime. `purpose`: `check_in`, `meeting`, `home`.
+    """
+
+    __tablename__ = "link_token"
+    __table_args__ = (Index("ix_link_token_code", "phone_index", "code_index"),)
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    code_index: Mapped[str | None] = mapped_column(BlindIndex("link_code"))
+    phone_index: Mapped[str | None] = mapped_column(BlindIndex("phone"))
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)
+    purpose: Mapped[str] = mapped_column(String(10))
+    patient_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("patient.id"), index=True
+    )
+    relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"))
+    check_in_id: Mapped[UUID | None] = mapped_column(ForeignKey("check_in.id"))
+    meeting_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting.id"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    first_opened_at: Mapped[datetime | None]
+
+    patient: Mapped[Patient | None] = relationship()
+    relative: Mapped[Relative | None] = relationship()

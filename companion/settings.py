@@ -1,0 +1,51 @@
+"""What the domain reads from the environment (`COMPANION_*`)."""
+
+from typing import Literal
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from companion.errors import Misconfigured
+from companion.rules.access import Level
+
+Environment = Literal["production", "test", "demo"]
+
+# Keys for invented people only: `production` refuses to start without its own.
+_DEMO_KEY = "k0:Rm9yIG9wcGRpa3RlZGUgcGVyc29uZXIsIGJhcmUgZiE="
+
+
+class Settings(BaseSettings):
+    """The domain's settings. `production` is the default and the strictest."""
+
+    model_config = SettingsConfigDict(env_prefix="COMPANION_", extra="ignore")
+
+    database_url: str = "sqlite:///var/companion.sqlite3"
+    environment: Environment = "production"
+    keys: SecretStr = SecretStr("")
+    index_key: SecretStr = SecretStr("")
+    public_url: str = "http://127.0.0.1:8000"
+    product_name: str = "Følge"
+    sms_sender: str = "Folge"
+    level_passport: Level = Level.high
+    level_check_in: Level = Level.code
+
+    def require(self) -> "Settings":
+        """Itself, ready to use. Raises `Misconfigured` when production lacks its keys."""
+        if self.environment == "production":
+            for name in ("keys", "index_key"):
+                if not getattr(self, name).get_secret_value():
+                    raise Misconfigured(
+                        f"COMPANION_{name.upper()} is not set; see README, configuration"
+                    )
+            return self
+        update = {}
+        if not self.keys.get_secret_value():
+            update["keys"] = SecretStr(_DEMO_KEY)
+        if not self.index_key.get_secret_value():
+            update["index_key"] = SecretStr(_DEMO_KEY.split(":")[1])
+        return self.model_copy(update=update)
+
+    @property
+    def allow_synthetic(self) -> bool:
+        """Whether synthetic national ids are taken; never in production."""
+        return self.environment != "production"

@@ -1,0 +1,1 @@
+"""The steps of the story, one file per step, verbs inside."""

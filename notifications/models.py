@@ -1,0 +1,103 @@
+"""Records of the carrying: attempts, devices that take push, what came in, and what the provider told us."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from companion.models.base import Base, Identified
+from companion.models.messages import BigKey
+from companion.models.types import BlindIndex, Encrypted
+
+
+class Delivery(Base):
+    """One attempt to carry one message. `id` is random: it stands in the callback address as our attempt id.
+
+    `outcome`: empty while in flight, then `accepted`, `not_processed`, `failed`, `unknown`, or `not_found` (reconciled: it never left).
+    `body` is what was sent, kept so that an uncertain attempt can be recognised at the provider; wiped seven days after the end.
+    """
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("message_id", "attempt"),
+        Index(
+            "ix_delivery_unknown",
+            "started_at",
+            postgresql_where=text("outcome = 'unknown'"),
+            sqlite_where=text("outcome = 'unknown'"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("message.id"))
+    attempt: Mapped[int]
+    fence: Mapped[int]
+    channel: Mapped[str] = mapped_column(String(8))
+    address: Mapped[str] = mapped_column(Encrypted("delivery.address"))
+    body: Mapped[str | None] = mapped_column(Encrypted("delivery.body"))
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    provider_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    error_code: Mapped[str | None] = mapped_column(String(16))
+    reconciled: Mapped[int] = mapped_column(default=0)
+
+
+class ProviderEvent(Base):
+    """What the provider told us about an attempt, as it came; applied afterwards, by rank."""
+
+    __tablename__ = "provider_event"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    delivery_id: Mapped[str | None] = mapped_column(String(32), index=True)
+    provider_id: Mapped[str] = mapped_column(String(64), index=True)
+    status: Mapped[str] = mapped_column(String(20))
+    error_code: Mapped[str | None] = mapped_column(String(16))
+    at: Mapped[datetime]
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    applied_at: Mapped[datetime | None]
+
+
+class Inbound(Base):
+    """An SMS that came in, once per provider id; answered or passed on afterwards."""
+
+    __tablename__ = "inbound"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    provider_id: Mapped[str] = mapped_column(String(64), unique=True)
+    phone: Mapped[str] = mapped_column(Encrypted("inbound.phone"))
+    phone_index: Mapped[str] = mapped_column(BlindIndex("phone"), index=True)
+    body: Mapped[str] = mapped_column(Encrypted("inbound.body"))
+    at: Mapped[datetime]
+    handled_at: Mapped[datetime | None] = mapped_column(index=True)
+
+
+class PushSubscription(Identified, Base):
+    """A device that takes push, after the person asked for it."""
+
+    __tablename__ = "push_subscription"
+
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    endpoint: Mapped[str] = mapped_column(Encrypted("push_subscription.endpoint"))
+    endpoint_index: Mapped[str] = mapped_column(
+        BlindIndex("push_endpoint"), unique=True
+    )
+    p256dh: Mapped[str] = mapped_column(String(120))
+    auth: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime]
+    gone_at: Mapped[datetime | None]
+
+
+class SandboxMessage(Base):
+    """What an invented handset received or wrote (channel `sandbox`; only in demo and tests)."""
+
+    __tablename__ = "sandbox_message"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    number: Mapped[str] = mapped_column(String(20), index=True)
+    direction: Mapped[str] = mapped_column(String(3))
+    channel: Mapped[str] = mapped_column(String(4))
+    body: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime]
