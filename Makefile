@@ -1,0 +1,62 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+export HOST PORT
+export PYTHONUNBUFFERED := 1
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+PYTHON := .venv/bin/python
+CATALOGUES := $(wildcard companion/locale/*/LC_MESSAGES/messages.po)
+ASSET_SOURCES := $(wildcard package.json package-lock.json .npmrc .ci/build-assets) $(shell find web/assets -type f 2>/dev/null)
+
+.PHONY: help
+help: ## what can be done here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# --- installing -------------------------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: .venv/.installed .venv/.words .venv/.assets ## install everything: .venv, locked packages, words, assets
+
+.venv/.installed: requirements.lock .ci/installer.lock .ci/node.lock .ci/install
+	@.ci/install
+	@touch $@
+
+.venv/.words: .venv/.installed $(CATALOGUES)
+	@if [ -n "$(CATALOGUES)" ]; then .venv/bin/pybabel --quiet compile --directory companion/locale; fi
+	@touch $@
+
+.venv/.assets: .venv/.installed $(ASSET_SOURCES)
+	@if [ -f .ci/build-assets ]; then $(PYTHON) .ci/build-assets; fi
+	@touch $@
+
+# --- the demo ---------------------------------------------------------------------------------------------------------
+
+.PHONY: run clean-demo
+run: export COMPANION_ENVIRONMENT = demo
+run: export COMPANION_DATABASE_URL ?= sqlite:///var/demo/companion.sqlite3
+run: setup ## the demo on http://127.0.0.1:8000 (HOST and PORT honoured)
+	@mkdir -p var/demo
+	@$(PYTHON) -m companion migrate
+	@exec $(PYTHON) -m web --demo
+
+clean-demo: ## forget the demo's invented ward
+	rm -rf var/demo
+
+# --- testing ----------------------------------------------------------------------------------------------------------
+
+.PHONY: test fast words
+test: setup ## everything: lint, types, contracts, every test on SQLite and PostgreSQL, real browsers
+	@.ci/system-packages test
+	@.ci/check
+
+fast: setup ## tests without browsers, on SQLite only
+	@$(PYTHON) -m pytest -m "not browser and not postgres"
+
+words: .venv/.installed ## collect what is to be translated into the catalogues
+	@.venv/bin/pybabel --quiet extract --mapping-file pyproject.toml --no-location --sort-output --output-file .venv/messages.pot companion notifications web
+	@.venv/bin/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --no-wrap --input-file .venv/messages.pot --output-dir companion/locale
