@@ -1,1 +1,1 @@
-"""Pure decisions: values in, a decision with its reasons out. No session, no clock."""
+"""The rules: values in, decisions with reasons out; no session, no clock, no files."""

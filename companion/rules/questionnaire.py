@@ -1,0 +1,499 @@
+"""FHIR R4 Questionnaires: which question comes next, whether an answer does, and the QuestionnaireResponse.
+
+The part of R4 that is understood: groups and questions of type choice, boolean, integer, string and text; `enableWhen`
+looking back at earlier questions; `required`, `maxLength`, the extensions minValue and maxValue; `answerOption.valueCoding`;
+texts with the standard translation extension. A `display` item inside a question is a hint when it is marked with the
+item control `help`, otherwise a notice to be shown with that question. Anything else is refused when it is read.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from companion.rules.texts import SOURCE_LANGUAGE, Text
+
+BASE_URL: Final = "https://folge.example/fhir"
+TRANSLATION: Final = "http://hl7.org/fhir/StructureDefinition/translation"
+MIN_VALUE: Final = "http://hl7.org/fhir/StructureDefinition/minValue"
+MAX_VALUE: Final = "http://hl7.org/fhir/StructureDefinition/maxValue"
+ITEM_CONTROL: Final = "http://hl7.org/fhir/StructureDefinition/questionnaire-itemControl"
+ICON: Final = f"{BASE_URL}/StructureDefinition/icon"
+NEUTRAL: Final = f"{BASE_URL}/StructureDefinition/neutral"
+
+QUESTION_TYPES: Final = ("choice", "boolean", "integer", "string", "text")
+MEASURES_GROUP: Final = "measures"
+LONGEST_TEXT: Final = 2000
+
+Value = str | int | bool
+Answers = Mapping[str, Value | None]
+"""Answers by linkId: the code of a choice, a truth, a number or a text. None means: seen and passed by."""
+
+
+class BadQuestionnaire(ValueError):
+    """The resource is not one we can ask; the text says where."""
+
+
+class AnswerProblem(ValueError):
+    """An answer that does not do.
+
+    `code` is one of required, not_an_option, not_a_number, too_small, too_large, too_long;
+    `params` holds the limit where there is one.
+    """
+
+    def __init__(self, code: str, **params: int) -> None:
+        super().__init__(code)
+        self.code = code
+        self.params = params
+
+
+@dataclass(frozen=True)
+class Option:
+    """One answer card. `icon` names an Aksel icon."""
+
+    code: str
+    text: Text
+    system: str
+    icon: str | None = None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One `enableWhen`: what an earlier question must be answered with."""
+
+    question: str
+    operator: str
+    expected: Value
+
+
+@dataclass(frozen=True)
+class Item:
+    """A group or a question. `neutral`: may be asked in an SMS, since it tells nothing of illness."""
+
+    link_id: str
+    type: str
+    text: Text
+    required: bool = False
+    options: tuple[Option, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    any_condition: bool = False
+    minimum: int | None = None
+    maximum: int | None = None
+    max_length: int | None = None
+    hint: Text | None = None
+    notices: tuple[Text, ...] = ()
+    items: tuple["Item", ...] = ()
+    neutral: bool = False
+    hints_by_owner: Mapping[str, Text] | None = None
+
+    def option(self, code: str) -> Option | None:
+        """The card with this code."""
+        return next((option for option in self.options if option.code == code), None)
+
+
+@dataclass(frozen=True)
+class Questionnaire:
+    """What is asked at one check-in, or a part of it."""
+
+    key: str
+    url: str
+    version: str
+    title: Text
+    items: tuple[Item, ...]
+
+    def question(self, link_id: str) -> Item:
+        """The question with this linkId; KeyError when it is not asked here."""
+        for item in _walk(self.items):
+            if item.link_id == link_id:
+                return item
+        raise KeyError(link_id)
+
+
+@dataclass(frozen=True)
+class MeasureToAsk:
+    """An open measure as a check-in asks about it: `owner` as in measures, `owner_name` as the person knows them."""
+
+    id: str
+    title: str
+    owner: str
+    owner_name: str
+
+
+# --- asking -------------------------------------------------------------------------------------------------------
+
+
+def visible_questions(questionnaire: Questionnaire, answers: Answers) -> list[Item]:
+    """The questions to be asked as things stand, in order, without groups. Answers to hidden questions do not count."""
+    counted: dict[str, Value] = {}
+    return list(_visible(questionnaire.items, answers, counted))
+
+
+def next_question(questionnaire: Questionnaire, answers: Answers, after: str | None) -> Item | None:
+    """The question after this one; with None the first; None at the end."""
+    questions = visible_questions(questionnaire, answers)
+    if after is None:
+        return questions[0] if questions else None
+    asked = {item.link_id for item in questions}
+    order = [item.link_id for item in _walk(questionnaire.items)]
+    later = order[order.index(after) + 1 :]
+    return next((questionnaire.question(link_id) for link_id in later if link_id in asked), None)
+
+
+def previous_question(questionnaire: Questionnaire, answers: Answers, before: str) -> Item | None:
+    """The question before this one, or None at the first."""
+    asked = {item.link_id for item in visible_questions(questionnaire, answers)}
+    order = [item.link_id for item in _walk(questionnaire.items)]
+    earlier = reversed(order[: order.index(before)])
+    return next((questionnaire.question(link_id) for link_id in earlier if link_id in asked), None)
+
+
+def first_unanswered(questionnaire: Questionnaire, answers: Answers) -> Item | None:
+    """Where somebody who comes back goes on: the first question neither answered nor passed by; None when done."""
+    return next((item for item in visible_questions(questionnaire, answers) if item.link_id not in answers), None)
+
+
+def progress(questionnaire: Questionnaire, answers: Answers, link_id: str) -> tuple[int, int]:
+    """Number of this question, from 1, and how many there are as things stand."""
+    asked = [item.link_id for item in visible_questions(questionnaire, answers)]
+    return asked.index(link_id) + 1, len(asked)
+
+
+def counted_answers(questionnaire: Questionnaire, answers: Answers) -> dict[str, Value]:
+    """The answers that count: given, and to a question that is asked as things stand."""
+    counted: dict[str, Value] = {}
+    for _ in _visible(questionnaire.items, answers, counted):
+        pass
+    return counted
+
+
+def is_complete(questionnaire: Questionnaire, answers: Answers) -> bool:
+    """Whether every required question that is asked has an answer."""
+    return all(
+        answers.get(item.link_id) is not None
+        for item in visible_questions(questionnaire, answers)
+        if item.required
+    )
+
+
+def _walk(items: Sequence[Item]) -> Iterator[Item]:
+    for item in items:
+        if item.type == "group":
+            yield from _walk(item.items)
+        else:
+            yield item
+
+
+def _visible(items: Sequence[Item], answers: Answers, counted: dict[str, Value]) -> Iterator[Item]:
+    for item in items:
+        if not _enabled(item, counted):
+            continue
+        if item.type == "group":
+            yield from _visible(item.items, answers, counted)
+            continue
+        given = answers.get(item.link_id)
+        if given is not None:
+            counted[item.link_id] = given
+        yield item
+
+
+def _enabled(item: Item, counted: Mapping[str, Value]) -> bool:
+    if not item.conditions:
+        return True
+    met = (_met(condition, counted.get(condition.question)) for condition in item.conditions)
+    return any(met) if item.any_condition else all(met)
+
+
+def _met(condition: Condition, given: Value | None) -> bool:
+    expected = condition.expected
+    if condition.operator == "exists":
+        return (given is not None) == expected
+    if given is None:
+        return False
+    if condition.operator == "=":
+        return given == expected
+    if condition.operator == "!=":
+        return given != expected
+    if not isinstance(given, int) or not isinstance(expected, int):
+        return False
+    return {
+        ">": given > expected,
+        "<": given < expected,
+        ">=": given >= expected,
+        "<=": given <= expected,
+    }[condition.operator]
+
+
+# --- answering ----------------------------------------------------------------------------------------------------
+
+
+def check_answer(item: Item, raw: str) -> Value | None:
+    """What was typed or tapped, as a value; None for an empty answer that may be empty; else `AnswerProblem`."""
+    typed = _clean(raw)
+    if not typed:
+        if item.required:
+            raise AnswerProblem("required")
+        return None
+    if item.type == "choice":
+        return _checked_choice(item, typed)
+    if item.type == "boolean":
+        return _checked_truth(typed)
+    if item.type == "integer":
+        return _checked_number(item, typed)
+    longest = item.max_length or LONGEST_TEXT
+    if len(typed) > longest:
+        raise AnswerProblem("too_long", maximum=longest)
+    return typed
+
+
+def _clean(raw: str) -> str:
+    """Without control characters, which PostgreSQL refuses or pages garble; line breaks stay."""
+    unix = raw.replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f\ud800-\udfff]", " ", unix).strip()
+
+
+def _checked_choice(item: Item, typed: str) -> str:
+    if item.option(typed) is None:
+        raise AnswerProblem("not_an_option")
+    return typed
+
+
+def _checked_truth(typed: str) -> bool:
+    if typed not in ("true", "false"):
+        raise AnswerProblem("not_an_option")
+    return typed == "true"
+
+
+def _checked_number(item: Item, typed: str) -> int:
+    if not re.fullmatch(r"[-+]?[0-9]{1,9}", typed):
+        raise AnswerProblem("not_a_number")
+    number = int(typed)
+    if item.minimum is not None and number < item.minimum:
+        raise AnswerProblem("too_small", minimum=item.minimum)
+    if item.maximum is not None and number > item.maximum:
+        raise AnswerProblem("too_large", maximum=item.maximum)
+    return number
+
+
+def to_response(
+    questionnaire: Questionnaire,
+    answers: Answers,
+    *,
+    authored: datetime,
+    completed: bool = True,
+    subject: str | None = None,
+    source: str | None = None,
+    language: str = SOURCE_LANGUAGE,
+) -> dict[str, Any]:
+    """A FHIR R4 QuestionnaireResponse with the answers that count, texts in the language they were asked in.
+
+    `subject` and `source` are FHIR references such as `Patient/…`.
+    """
+    response: dict[str, Any] = {
+        "resourceType": "QuestionnaireResponse",
+        "language": language,
+        "questionnaire": f"{questionnaire.url}|{questionnaire.version}",
+        "status": "completed" if completed else "in-progress",
+        "authored": authored.isoformat(),
+    }
+    if subject:
+        response["subject"] = {"reference": subject}
+    if source:
+        response["source"] = {"reference": source}
+    items = _response_items(questionnaire.items, counted_answers(questionnaire, answers), language)
+    if items:
+        response["item"] = items
+    return response
+
+
+def _response_items(items: Sequence[Item], counted: Mapping[str, Value], language: str) -> list[dict[str, Any]]:
+    entries = []
+    for item in items:
+        entry: dict[str, Any] = {"linkId": item.link_id, "text": item.text.in_(language)}
+        if item.type == "group":
+            if inner := _response_items(item.items, counted, language):
+                entries.append(entry | {"item": inner})
+        elif item.link_id in counted:
+            entries.append(entry | {"answer": [_response_answer(item, counted[item.link_id], language)]})
+    return entries
+
+
+def _response_answer(item: Item, value: Value, language: str) -> dict[str, Any]:
+    if item.type == "choice":
+        option = item.option(str(value))
+        if option is None:  # the card was taken away after it was chosen
+            return {"valueCoding": {"code": value}}
+        return {"valueCoding": {"system": option.system, "code": option.code, "display": option.text.in_(language)}}
+    kind = {"boolean": "valueBoolean", "integer": "valueInteger"}.get(item.type, "valueString")
+    return {kind: value}
+
+
+# --- putting together ---------------------------------------------------------------------------------------------
+
+
+def assemble(key: str, title: Text, parts: Sequence[Questionnaire]) -> Questionnaire:
+    """One questionnaire asking the parts in order; the same linkId twice is refused."""
+    items = tuple(item for part in parts for item in part.items)
+    _refuse_duplicates(key, items)
+    return Questionnaire(
+        key=key,
+        url=f"{BASE_URL}/Questionnaire/{key}",
+        version="+".join(f"{part.key}.{part.version}" for part in parts),
+        title=title,
+        items=items,
+    )
+
+
+def for_check_in(
+    base: Questionnaire, measure_items: Questionnaire, measures: Sequence[MeasureToAsk]
+) -> Questionnaire:
+    """The questionnaire with each open measure asked about, in the group `measures`; linkIds `measure.<id>.started`."""
+    asked = tuple(_about(measure, item) for measure in measures for item in measure_items.items)
+    items = tuple(
+        replace(item, items=asked) if item.link_id == MEASURES_GROUP and item.type == "group" else item
+        for item in base.items
+    )
+    return replace(base, items=items)
+
+
+def _about(measure: MeasureToAsk, item: Item) -> Item:
+    """The template's item `measure.started` as `measure.<id>.started`, with the measure's title and owner in it."""
+    hint = (item.hints_by_owner or {}).get(measure.owner, item.hint)
+    filled = {"title": measure.title, "owner": measure.owner_name}
+    return replace(
+        item,
+        link_id=_with_id(item.link_id, measure.id),
+        text=item.text.fill(**filled),
+        hint=hint.fill(**filled) if hint else None,
+        hints_by_owner=None,
+        conditions=tuple(
+            replace(condition, question=_with_id(condition.question, measure.id)) for condition in item.conditions
+        ),
+        items=tuple(_about(measure, inner) for inner in item.items),
+    )
+
+
+def _with_id(link_id: str, measure_id: str) -> str:
+    return link_id.replace("measure.", f"measure.{measure_id}.", 1)
+
+
+# --- reading FHIR -------------------------------------------------------------------------------------------------
+
+
+def read_questionnaire(resource: Mapping[str, Any]) -> Questionnaire:
+    """The resource as something to ask, or `BadQuestionnaire` saying what and where."""
+    key = resource.get("id", "?")
+    if resource.get("resourceType") != "Questionnaire":
+        raise BadQuestionnaire(f"{key}: resourceType is not Questionnaire")
+    try:
+        questionnaire = Questionnaire(
+            key=resource["id"],
+            url=resource["url"],
+            version=resource["version"],
+            title=_read_text(resource, "title"),
+            items=tuple(_read_item(item) for item in resource["item"]),
+        )
+    except KeyError as missing:
+        raise BadQuestionnaire(f"{key}: {missing.args[0]} is missing") from missing
+    _refuse_duplicates(questionnaire.key, questionnaire.items)
+    _refuse_forward_conditions(questionnaire)
+    return questionnaire
+
+
+def _read_item(raw: Mapping[str, Any]) -> Item:
+    link_id, kind = raw["linkId"], raw["type"]
+    if kind not in (*QUESTION_TYPES, "group"):
+        raise BadQuestionnaire(f"{link_id}: items of type {kind} are not understood")
+    if kind == "choice" and not raw.get("answerOption"):
+        raise BadQuestionnaire(f"{link_id}: a choice without answerOption")
+    children = raw.get("item", [])
+    displays = [child for child in children if child["type"] == "display"]
+    inner = tuple(_read_item(child) for child in children if child["type"] != "display")
+    if inner and kind != "group":
+        raise BadQuestionnaire(f"{link_id}: questions inside a question are not understood")
+    hints = {child["linkId"]: _read_text(child, "text") for child in displays if _is_help(child)}
+    return Item(
+        link_id=link_id,
+        type=kind,
+        text=_read_text(raw, "text"),
+        required=raw.get("required", False),
+        options=tuple(_read_option(option) for option in raw.get("answerOption", [])),
+        conditions=tuple(_read_condition(link_id, condition) for condition in raw.get("enableWhen", [])),
+        any_condition=raw.get("enableBehavior") == "any",
+        minimum=_extension(raw, MIN_VALUE, "valueInteger"),
+        maximum=_extension(raw, MAX_VALUE, "valueInteger"),
+        max_length=raw.get("maxLength"),
+        hint=hints.get(f"{link_id}.hint"),
+        notices=tuple(_read_text(child, "text") for child in displays if not _is_help(child)),
+        items=inner,
+        neutral=bool(_extension(raw, NEUTRAL, "valueBoolean")),
+        hints_by_owner={
+            name.removeprefix(f"{link_id}.hint."): hint
+            for name, hint in hints.items()
+            if name.startswith(f"{link_id}.hint.")
+        }
+        or None,
+    )
+
+
+def _read_option(raw: Mapping[str, Any]) -> Option:
+    coding = raw["valueCoding"]
+    return Option(
+        code=coding["code"],
+        text=_read_text(coding, "display"),
+        system=coding["system"],
+        icon=_extension(raw, ICON, "valueCode"),
+    )
+
+
+def _read_condition(link_id: str, raw: Mapping[str, Any]) -> Condition:
+    operator = raw["operator"]
+    if operator not in ("exists", "=", "!=", ">", "<", ">=", "<="):
+        raise BadQuestionnaire(f"{link_id}: enableWhen operator {operator} is not understood")
+    for kind in ("answerBoolean", "answerInteger", "answerString"):
+        if kind in raw:
+            return Condition(raw["question"], operator, raw[kind])
+    return Condition(raw["question"], operator, raw["answerCoding"]["code"])
+
+
+def _read_text(holder: Mapping[str, Any], field: str) -> Text:
+    said = {SOURCE_LANGUAGE: holder[field]}
+    for extension in holder.get(f"_{field}", {}).get("extension", []):
+        if extension["url"] == TRANSLATION:
+            parts = {part["url"]: part for part in extension["extension"]}
+            said[parts["lang"]["valueCode"]] = parts["content"]["valueString"]
+    return Text(said)
+
+
+def _extension(raw: Mapping[str, Any], url: str, value: str) -> Any:
+    return next((extension[value] for extension in raw.get("extension", []) if extension["url"] == url), None)
+
+
+def _is_help(raw: Mapping[str, Any]) -> bool:
+    control = _extension(raw, ITEM_CONTROL, "valueCodeableConcept") or {"coding": []}
+    return any(coding["code"] == "help" for coding in control["coding"])
+
+
+def _refuse_duplicates(key: str, items: Sequence[Item]) -> None:
+    seen: set[str] = set()
+    for item in _all(items):
+        if item.link_id in seen:
+            raise BadQuestionnaire(f"{key}: linkId {item.link_id} twice")
+        seen.add(item.link_id)
+
+
+def _refuse_forward_conditions(questionnaire: Questionnaire) -> None:
+    seen: set[str] = set()
+    for item in _all(questionnaire.items):
+        for condition in item.conditions:
+            if condition.question not in seen:
+                raise BadQuestionnaire(
+                    f"{questionnaire.key}: {item.link_id} depends on {condition.question}, which is not asked before it"
+                )
+        seen.add(item.link_id)
+
+
+def _all(items: Sequence[Item]) -> Iterator[Item]:
+    for item in items:
+        yield item
+        yield from _all(item.items)

@@ -1,0 +1,70 @@
+"""When a message may be sent: by day on working days, the person's own hour first, codes at once.
+
+A message that may go now goes now. One that must wait goes at the person's own hour on the next working day,
+or at 08.00 for a person who has not chosen. An own hour outside 08-20 opens one hour from then on working days
+(the dispatcher may be late, and a reminder falls at the same hour), except at night: 22.30 to 06.00 stays closed
+whatever was chosen. Christmas Eve and New Year's Eve are working days here, as in the national calendar.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+
+import holidays
+
+from companion.rules.cadence import to_local, to_utc
+
+OPENS = time(8)
+CLOSES = time(20)
+EARLIEST_OWN_HOUR = time(6)
+LATEST_OWN_HOUR = time(21, 30)
+OWN_HOUR_LASTS = timedelta(hours=1)
+# What the person is waiting for this minute never waits for the morning.
+EXEMPT_KINDS = frozenset({"sign_in_code", "new_link", "reply", "meeting_now"})
+
+
+def next_allowed(kind: str, at_utc: datetime, personal_hour: time | None) -> datetime:
+    """The first instant, `at_utc` or later, at which a message of this kind may be sent to this person."""
+    if kind in EXEMPT_KINDS:
+        return at_utc
+    own = personal_hour if personal_hour and may_choose(personal_hour) else None
+    if _open(at_utc, own):
+        return at_utc
+    day = to_local(at_utc).date()
+    while not is_working_day(day) or to_utc(day, own or OPENS) < at_utc:
+        day += timedelta(days=1)
+    return to_utc(day, own or OPENS)
+
+
+def may_choose(hour: time) -> bool:
+    """Whether a person may have messages at this hour: any but the night."""
+    return EARLIEST_OWN_HOUR <= hour <= LATEST_OWN_HOUR
+
+
+def is_working_day(day: date) -> bool:
+    """Monday to Friday, national holidays excepted."""
+    return day.weekday() < 5 and day not in _holidays(day.year)
+
+
+def add_working_days(day: date, count: int) -> date:
+    """The count-th working day after a day."""
+    while count > 0:
+        day += timedelta(days=1)
+        count -= is_working_day(day)
+    return day
+
+
+@cache
+def _holidays(year: int) -> frozenset[date]:
+    return frozenset(holidays.country_holidays("NO", years=year))
+
+
+def _open(at_utc: datetime, own: time | None) -> bool:
+    local = to_local(at_utc)
+    if not is_working_day(local.date()):
+        return False
+    if OPENS <= local.time() < CLOSES:
+        return True
+    if own is None:
+        return False
+    from_own_hour = to_utc(local.date(), own)
+    return from_own_hour <= at_utc.astimezone(UTC) < from_own_hour + OWN_HOUR_LASTS
