@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: through the connection `companion.db.migrate` hands over, or one of its own."""
+"""How Alembic reaches the database: by the connection `companion.db.migrate` hands over, or by its own."""
 
 from typing import Any, Literal
 
@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.types import TypeDecorator
 
 import companion.models
+import notifications.models  # noqa: F401 - its tables belong to the same history
 from companion.db import make_engine
 from companion.settings import Settings
 
