@@ -10,7 +10,6 @@ export PYTHONUNBUFFERED := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 PYTHON := .venv/bin/python
-CATALOGUES := $(wildcard companion/locale/*/LC_MESSAGES/messages.po)
 ASSET_SOURCES := $(wildcard package.json package-lock.json .npmrc .ci/build-assets) $(shell find web/assets -type f 2>/dev/null)
 
 .PHONY: help
@@ -20,18 +19,14 @@ help: ## what can be done here
 # --- installing -------------------------------------------------------------------------------------------------------
 
 .PHONY: setup
-setup: .venv/.installed .venv/.words .venv/.assets ## install everything: .venv, locked packages, words, assets
+setup: .venv/.installed .venv/.assets ## install everything: .venv, locked packages, assets
 
 .venv/.installed: requirements.lock .ci/installer.lock .ci/node.lock .ci/install
 	@.ci/install
 	@touch $@
 
-.venv/.words: .venv/.installed $(CATALOGUES)
-	@if [ -n "$(CATALOGUES)" ]; then .venv/bin/pybabel --quiet compile --directory companion/locale; fi
-	@touch $@
-
 .venv/.assets: .venv/.installed $(ASSET_SOURCES)
-	@if [ -f .ci/build-assets ]; then $(PYTHON) .ci/build-assets; fi
+	@$(PYTHON) .ci/build-assets
 	@touch $@
 
 # --- the demo ---------------------------------------------------------------------------------------------------------
