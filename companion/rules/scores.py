@@ -26,7 +26,7 @@ def rankin(answers: Mapping[str, Value | None]) -> int | None:
         return None
     if alone:
         return _grade(answers, ("smrs.everything", False, 2), ("smrs.as_before", True, 0), otherwise=1)
-    return _grade(answers, ("smrs.bedbound", True, 5), ("smrs.walk", True, 3), otherwise=4)
+    return _grade(answers, ("smrs.walk", True, 3), ("smrs.sit", True, 4), otherwise=5)
 
 
 def _grade(answers: Mapping[str, Value | None], *steps: tuple[str, bool, int], otherwise: int) -> int | None:
