@@ -40,7 +40,9 @@ class NationalId:
         return self.digits
 
     def __repr__(self) -> str:
-        return f"NationalId({self.kind}, synthetic={self.synthetic})"  # never the digits: reprs end up in logs
+        return (
+            f"NationalId({self.kind}, synthetic={self.synthetic})"  # never the digits: reprs end up in logs
+        )
 
 
 def parse(text: str, *, allow_synthetic: bool, today: date | None = None) -> NationalId:

@@ -150,7 +150,9 @@ def previous_question(questionnaire: Questionnaire, answers: Answers, before: st
 
 def first_unanswered(questionnaire: Questionnaire, answers: Answers) -> Item | None:
     """Where somebody who comes back goes on: the first question neither answered nor passed by; None when done."""
-    return next((item for item in visible_questions(questionnaire, answers) if item.link_id not in answers), None)
+    return next(
+        (item for item in visible_questions(questionnaire, answers) if item.link_id not in answers), None
+    )
 
 
 def progress(questionnaire: Questionnaire, answers: Answers, link_id: str) -> tuple[int, int]:
@@ -306,7 +308,9 @@ def to_response(
     return response
 
 
-def _response_items(items: Sequence[Item], counted: Mapping[str, Value], language: str) -> list[dict[str, Any]]:
+def _response_items(
+    items: Sequence[Item], counted: Mapping[str, Value], language: str
+) -> list[dict[str, Any]]:
     entries = []
     for item in items:
         entry: dict[str, Any] = {"linkId": item.link_id, "text": item.text.in_(language)}
@@ -323,7 +327,13 @@ def _response_answer(item: Item, value: Value, language: str) -> dict[str, Any]:
         option = item.option(str(value))
         if option is None:  # the card was taken away after it was chosen
             return {"valueCoding": {"code": value}}
-        return {"valueCoding": {"system": option.system, "code": option.code, "display": option.text.in_(language)}}
+        return {
+            "valueCoding": {
+                "system": option.system,
+                "code": option.code,
+                "display": option.text.in_(language),
+            }
+        }
     kind = {"boolean": "valueBoolean", "integer": "valueInteger"}.get(item.type, "valueString")
     return {kind: value}
 
@@ -367,7 +377,8 @@ def _about(measure: MeasureToAsk, item: Item) -> Item:
         hint=hint.fill(**filled) if hint else None,
         hints_by_owner=None,
         conditions=tuple(
-            replace(condition, question=_with_id(condition.question, measure.id)) for condition in item.conditions
+            replace(condition, question=_with_id(condition.question, measure.id))
+            for condition in item.conditions
         ),
         items=tuple(_about(measure, inner) for inner in item.items),
     )

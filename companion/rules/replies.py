@@ -30,9 +30,12 @@ _WORDS: dict[str, ReplyKind] = {
     **dict.fromkeys(("stop", "stopp", "avslutt", "unsubscribe", "bisset", "bisehit"), ReplyKind.STOP),
     **dict.fromkeys(("start", "álggat", "álggaht"), ReplyKind.START),
     **dict.fromkeys(
-        ("ring", "ring meg", "ring meg opp", "call", "call me", "riŋge", "riŋge munnje", "čuojat"), ReplyKind.CALL_ME
+        ("ring", "ring meg", "ring meg opp", "call", "call me", "riŋge", "riŋge munnje", "čuojat"),
+        ReplyKind.CALL_ME,
     ),
-    **dict.fromkeys(("ja", "j", "ok", "okay", "okei", "jepp", "jo", "yes", "y", "juo", "jua", "de juo"), ReplyKind.YES),
+    **dict.fromkeys(
+        ("ja", "j", "ok", "okay", "okei", "jepp", "jo", "yes", "y", "juo", "jua", "de juo"), ReplyKind.YES
+    ),
     **dict.fromkeys(("nei", "n", "no", "nope", "ii", "in"), ReplyKind.NO),
 }
 

@@ -17,8 +17,8 @@ from typing import Literal
 
 from companion.rules import scores
 from companion.rules.cadence import to_local, to_utc
-from companion.rules.quiet_hours import add_working_days, is_working_day
 from companion.rules.questionnaire import Value
+from companion.rules.quiet_hours import add_working_days, is_working_day
 
 Level = Literal["red", "amber"]
 OwnerKind = Literal["ward", "art", "municipal_rehab", "coordinating_unit"]
@@ -139,7 +139,9 @@ def crisis_quote(texts: Iterable[str], crisis_words: Iterable[str]) -> str | Non
 # --- the person ---------------------------------------------------------------------------------------------------
 
 
-def _about_the_person(facts: CheckInFacts, answers: Answered, crisis_words: Iterable[str]) -> Iterator[Reason]:
+def _about_the_person(
+    facts: CheckInFacts, answers: Answered, crisis_words: Iterable[str]
+) -> Iterator[Reason]:
     follower = _follower(facts)
     if said := crisis_quote(_free_texts(answers), crisis_words):
         yield Reason("crisis_words", "red", follower, quote=said)
