@@ -1,7 +1,7 @@
 """Messages: the letters the domain writes. `notifications` words and carries them, and keeps `state` true."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, text
@@ -10,6 +10,10 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from companion.models.base import Base
 from companion.models.people import Patient, Relative
 from companion.models.types import BlindIndex, Encrypted, JsonEncrypted
+
+if TYPE_CHECKING:
+    from companion.models.care import CheckIn
+    from companion.models.meetings import Meeting
 
 MESSAGE_KINDS = (
     "welcome",
@@ -42,9 +46,9 @@ BigKey = BigInteger().with_variant(Integer, "sqlite")
 class Message(Base):
     """One letter to one person (state machine: `DESIGN.md`, messages).
 
-    A use-case adds the row in its own transaction with `queue_message`; from then on only `notifications` changes it.
+    A use-case adds the row in its own transaction with `use_cases.message.write`; from then on only `notifications` changes it.
     `not_before` is the earliest moment, `valid_until` the last useful one. `lane`: `code` or `batch`. Unique by `dedupe_key`.
-    `phone` is set only where the letter goes to a number that is no patient's or relative's record (an answer to an unknown number).
+    `phone` is set only where the letter goes to a number that is no patient's or relative's record (an unknown number).
     """
 
     __tablename__ = "message"
@@ -68,18 +72,10 @@ class Message(Base):
     kind: Mapped[str] = mapped_column(String(20))
     lane: Mapped[str] = mapped_column(String(5), default="batch")
     dedupe_key: Mapped[str] = mapped_column(String(120), unique=True)
-    patient_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("patient.id"), index=True
-    )
-    relative_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("relative.id"), index=True
-    )
-    check_in_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("check_in.id"), index=True
-    )
-    meeting_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("meeting.id"), index=True
-    )
+    patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)
+    relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"), index=True)
+    check_in_id: Mapped[UUID | None] = mapped_column(ForeignKey("check_in.id"), index=True)
+    meeting_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting.id"), index=True)
     phone: Mapped[str | None] = mapped_column(Encrypted("message.phone"))
     language: Mapped[str] = mapped_column(String(2))
     params: Mapped[Any] = mapped_column(JsonEncrypted("message.params"))
@@ -96,13 +92,15 @@ class Message(Base):
 
     patient: Mapped[Patient | None] = relationship()
     relative: Mapped[Relative | None] = relationship()
+    check_in: Mapped["CheckIn | None"] = relationship()
+    meeting: Mapped["Meeting | None"] = relationship()
 
 
 class LinkToken(Base):
     """A link and its typed code, kept as a hash and a blind index (`DESIGN.md`, levels and doors).
 
-    Made when the message is worded, so the words exist only there. Opens nothing but the question for the birth date; `tries` counts
-    wrong birth dates and wrong codes together, for its lifetime. `purpose`: `check_in`, `meeting`, `home`.
+    Made when the message is worded, so the words exist only there. Opens nothing but the question for the birth date;
+    `tries` counts wrong birth dates and wrong codes together, for its lifetime. `purpose`: `check_in`, `meeting`, `home`.
     """
 
     __tablename__ = "link_token"
@@ -114,9 +112,7 @@ class LinkToken(Base):
     phone_index: Mapped[str | None] = mapped_column(BlindIndex("phone"))
     message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)
     purpose: Mapped[str] = mapped_column(String(10))
-    patient_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("patient.id"), index=True
-    )
+    patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)
     relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"))
     check_in_id: Mapped[UUID | None] = mapped_column(ForeignKey("check_in.id"))
     meeting_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting.id"))

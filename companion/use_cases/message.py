@@ -1,0 +1,209 @@
+"""Letters: written by the other use-cases in their own transaction, worded and carried by `notifications`."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, joinedload
+
+from companion.models import CheckIn, Flag, FlagEvent, Grant, Meeting, Message, Patient, Plan, Relative
+from companion.rules.quiet_hours import next_allowed
+from companion.use_cases import flag
+
+CODE_LANE = frozenset({"sign_in_code", "new_link", "reply"})
+# The person asked for these a moment ago, so they reach also those who otherwise want to be phoned.
+ASKED_FOR = CODE_LANE
+ABOUT_CHECK_IN = frozenset({"check_in", "reminder"})
+# What a refusal says about the number itself; codes are Twilio's.
+PHONE_STATE_BY_CODE = {
+    "21211": "dead",
+    "21214": "dead",
+    "21612": "dead",
+    "21614": "landline",
+    "21635": "landline",
+    "21610": "opted_out",
+    "30005": "dead",
+    "30006": "landline",
+}
+
+
+def write(
+    db: Session,
+    kind: str,
+    *,
+    to: Patient | Relative,
+    now: datetime,
+    params: dict[str, Any] | None = None,
+    check_in: CheckIn | None = None,
+    meeting: Meeting | None = None,
+    not_before: datetime | None = None,
+    valid_until: datetime,
+    dedupe_key: str,
+) -> Message | None:
+    """Queues a letter; the same `dedupe_key` gives the letter that is already there.
+
+    None when the person takes no messages: the caller raises a flag where silence would follow.
+    """
+    if not takes_messages(to, kind):
+        return None
+    written = db.scalars(select(Message).where(Message.dedupe_key == dedupe_key)).one_or_none()
+    if written is not None:
+        return written
+    earliest = max(now, not_before) if not_before else now
+    letter = Message(
+        kind=kind,
+        lane="code" if kind in CODE_LANE else "batch",
+        dedupe_key=dedupe_key,
+        patient=to if isinstance(to, Patient) else None,
+        relative=to if isinstance(to, Relative) else None,
+        check_in=check_in,
+        meeting=meeting,
+        language=to.language,
+        params=params or {},
+        created_at=now,
+        not_before=earliest,
+        valid_until=valid_until,
+        next_attempt_at=earliest,
+    )
+    try:
+        with db.begin_nested():
+            db.add(letter)
+            db.flush()
+    except IntegrityError:
+        # Another process wrote the same letter between our look and our insert.
+        return db.scalars(select(Message).where(Message.dedupe_key == dedupe_key)).one()
+    return letter
+
+
+def takes_messages(person: Patient | Relative, kind: str) -> bool:
+    """Whether a letter of this kind may be sent to this person at all."""
+    if not person.phone or person.phone_state != "ok":
+        return False
+    if isinstance(person, Relative):
+        return True
+    return person.died_on is None and (person.contact_by != "call" or kind in ASKED_FOR)
+
+
+def load(db: Session, ids: Iterable[int]) -> list[Message]:
+    """The letters with everything `standing` and the wording look at, in one query."""
+    return list(
+        db.scalars(
+            select(Message)
+            .where(Message.id.in_(list(ids)))
+            .options(
+                joinedload(Message.patient),
+                joinedload(Message.relative),
+                joinedload(Message.check_in).joinedload(CheckIn.plan),
+                joinedload(Message.meeting).joinedload(Meeting.host),
+            )
+            .order_by(Message.id)
+        )
+    )
+
+
+def standing(db: Session, message: Message, now: datetime) -> Literal["send", "cancel"] | datetime:
+    """What is to become of a letter that is due: `send`, `cancel` because it is no longer wanted, or a later moment.
+
+    Asked inside the claim, so nothing that was decided before it can be overlooked.
+    """
+    person = message.relative or message.patient
+    if person is not None and not takes_messages(person, message.kind):
+        return "cancel"
+    if not (_check_in_asks(message) and _meeting_stands(message) and _welcome(db, message, now)):
+        return "cancel"
+    hour = message.patient.hour if message.patient and not message.relative else None
+    allowed = next_allowed(message.kind, now, hour)
+    return "send" if allowed <= now else allowed
+
+
+def _check_in_asks(message: Message) -> bool:
+    if message.kind not in ABOUT_CHECK_IN:
+        return True
+    check_in = message.check_in
+    return check_in is not None and check_in.state == "asked" and check_in.plan.state == "active"
+
+
+def _meeting_stands(message: Message) -> bool:
+    """The meeting is as the letter says; when it has been moved since, a later letter says so."""
+    meeting = message.meeting
+    if meeting is None:
+        return True
+    if message.kind == "meeting_cancelled":
+        return meeting.state == "cancelled"
+    told = message.params.get("when")
+    return meeting.state == "offered" and (not told or datetime.fromisoformat(told) == meeting.starts_at)
+
+
+def _welcome(db: Session, message: Message, now: datetime) -> bool:
+    """Whether the relationship the letter rests on still is: an active plan for *welcome*, a grant for a relative."""
+    if message.relative_id is not None:
+        return bool(_granted_patients(db, message, now))
+    if message.kind != "welcome":
+        return True
+    active = select(Plan.id).where(Plan.patient_id == message.patient_id, Plan.state == "active")
+    return db.execute(active.limit(1)).first() is not None
+
+
+def _granted_patients(db: Session, message: Message, now: datetime) -> list[Patient]:
+    """The patients who let this relative in now; for a meeting, the one it is about, if that one may invite the relative."""
+    grants = select(Grant).where(
+        Grant.relative_id == message.relative_id, Grant.withdrawn_at.is_(None), Grant.valid_until > now
+    )
+    if message.meeting is not None:
+        grants = grants.where(Grant.patient_id == message.meeting.patient_id)
+    return [
+        grant.patient
+        for grant in db.scalars(grants.options(joinedload(Grant.patient)).order_by(Grant.given_at))
+        if grant.patient.died_on is None and (message.meeting_id is None or "meetings" in grant.scope_set)
+    ]
+
+
+def could_not_deliver(db: Session, message: Message, code: str, *, permanent: bool, now: datetime) -> None:
+    """The provider says it cannot be carried: the number is marked when the code speaks about the number, and staff see it."""
+    person = message.relative or message.patient
+    state = PHONE_STATE_BY_CODE.get(code)
+    if person is not None and permanent and state:
+        person.phone_state = state
+    params = {"kind": message.kind, "code": code, "to": "relative" if message.relative_id else "patient"}
+    _tell(db, message, "undeliverable", params, now)
+
+
+def parked(db: Session, message: Message, now: datetime) -> None:
+    """Nobody knows whether it arrived: it is not sent again blindly, and staff see it."""
+    _tell(db, message, "parked_message", {"kind": message.kind}, now)
+
+
+def found(db: Session, message: Message, now: datetime) -> None:
+    """The parked letter had arrived after all: nothing is left for a human to do."""
+    parked_flags = select(Flag).where(
+        Flag.message_id == message.id, Flag.code == "parked_message", Flag.state == "open"
+    )
+    for raised in db.scalars(parked_flags):
+        raised.state, raised.closed_at, raised.outcome = "closed", now, "not_needed"
+        db.add(FlagEvent(flag=raised, kind="closed", at=now, outcome="not_needed"))
+
+
+def expired(db: Session, message: Message, now: datetime) -> None:
+    """It was not sent while it was of use: staff see it."""
+    _tell(db, message, "undeliverable", {"kind": message.kind, "code": "expired"}, now)
+
+
+def _tell(db: Session, message: Message, code: str, params: dict[str, Any], now: datetime) -> None:
+    # A code that never came is asked for again by the person; a reply is our own courtesy.
+    if message.kind in CODE_LANE and code != "undeliverable":
+        return
+    patients = _granted_patients(db, message, now) if message.relative_id else [message.patient]
+    for patient in filter(None, patients):
+        flag.raise_flag(
+            db,
+            patient,
+            code=code,
+            level="amber",
+            unit=flag.owner_unit(db, patient, "ward"),
+            now=now,
+            check_in=message.check_in,
+            message=message,
+            params=params,
+        )
