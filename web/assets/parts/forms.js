@@ -1,0 +1,23 @@
+// Kindness around forms: the list of faults takes focus, a form is sent once, an answer is saved as it is given.
+document.querySelector("[data-faults]")?.focus();
+
+addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.sent) event.preventDefault();
+  else if (form.method === "post" && !form.hasAttribute("hx-post")) form.dataset.sent = "1";
+});
+
+// Coming back with the browser's back button shows a page that may be sent again.
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+// A page kept by the browser after signing out must not show itself again.
+addEventListener("pageshow", (event) => {
+  if (event.persisted && document.body.dataset.signedIn === "yes") location.reload();
+});
+
+// Print buttons: <button data-print>.
+addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) print();
+});
