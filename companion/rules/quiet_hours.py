@@ -1,7 +1,7 @@
 """When a message may be sent: by day on working days, the person's own hour first, codes at once.
 
 A message that may go now goes now. One that must wait goes at the person's own hour on the next working day,
-or at 08.00 for a person who has not chosen. An own hour outside 08-20 opens one hour from then on working days
+or at 08.00 for a person who has not chosen (or whose own hour, before 08.00, has passed that day). An own hour outside 08-20 opens one hour from then on working days
 (the dispatcher may be late, and a reminder falls at the same hour), except at night: 22.30 to 06.00 stays closed
 whatever was chosen. Christmas Eve and New Year's Eve are working days here, as in the national calendar.
 """
@@ -30,9 +30,11 @@ def next_allowed(kind: str, at_utc: datetime, personal_hour: time | None) -> dat
     if _open(at_utc, own):
         return at_utc
     day = to_local(at_utc).date()
-    while not is_working_day(day) or to_utc(day, own or OPENS) < at_utc:
+    while True:
+        for start in _starts(day, own):
+            if start >= at_utc:
+                return start
         day += timedelta(days=1)
-    return to_utc(day, own or OPENS)
 
 
 def may_choose(hour: time) -> bool:
@@ -56,6 +58,14 @@ def add_working_days(day: date, count: int) -> date:
 @cache
 def _holidays(year: int) -> frozenset[date]:
     return frozenset(holidays.country_holidays("NO", years=year))
+
+
+def _starts(day: date, own: time | None) -> list[datetime]:
+    """When sending may begin that day: the own hour, and 08.00 too for one whose own hour is before it."""
+    if not is_working_day(day):
+        return []
+    hours = [own or OPENS] + [OPENS] * (own is not None and own < OPENS)
+    return [to_utc(day, hour) for hour in hours]
 
 
 def _open(at_utc: datetime, own: time | None) -> bool:
