@@ -1,7 +1,7 @@
 """Flags: raised by what happened, owned by a unit, taken, worked on and closed by its people."""
 
-from datetime import date, datetime, time
-from typing import Any
+from datetime import date, datetime
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
@@ -10,16 +10,12 @@ from sqlalchemy.orm import Session, joinedload
 from companion.errors import Conflict, Invalid, NotAllowed, NotFound
 from companion.models import CheckIn, Flag, FlagEvent, Measure, Message, Patient, PatientUnit, Stay, Unit
 from companion.rules.access import Actor
-from companion.rules.cadence import local_day, to_utc
-from companion.rules.quiet_hours import add_working_days
+from companion.rules.cadence import local_day
+from companion.rules.triage import RANK, Level, respond_by
 
 OUTCOMES = ("helped", "measure_started", "referred", "advice", "no_contact", "not_needed")
 CONTACTS = ("phone", "video", "visit", "letter", "other")
-RANKS = {"red": 0, "amber": 1}
 LONGEST_NOTE = 2000
-# Seen by three in the afternoon on the n-th working day after it came.
-RESPOND_WITHIN_DAYS = {"red": 1, "amber": 3}
-RESPOND_BY_HOUR = time(15)
 _KINDS_OF_OWNER = {
     "hospital": ("ward",),
     "ward": ("ward",),
@@ -65,22 +61,16 @@ def raise_flag(
         message_id=message.id if message else None,
         code=code,
         level=level,
-        rank=RANKS[level],
+        rank=RANK[level],
         quote=quote,
         params=params or {},
         opened_at=now,
-        respond_by=respond_by(level, now),
+        respond_by=respond_by(cast(Level, level), now),
     )
     flag.events.append(FlagEvent(kind="opened", at=now))
     db.add(flag)
     db.flush()
     return flag
-
-
-def respond_by(level: str, opened_at: datetime) -> datetime:
-    """By when a human is to have seen a flag of this level; working days only."""
-    day = add_working_days(local_day(opened_at), RESPOND_WITHIN_DAYS[level])
-    return to_utc(day, RESPOND_BY_HOUR)
 
 
 def owner_unit(db: Session, patient: Patient, owner_kind: str, measure: Measure | None = None) -> Unit:
@@ -131,11 +121,9 @@ def follows(who: Actor, patient_id: Any, on: date) -> ColumnElement[bool]:
 
 
 def claim(db: Session, who: Actor, flag_id: UUID, *, now: datetime) -> Flag:
-    """Takes the case. Of two colleagues one gets it; the other is told who in `Conflict("claimed")`. Again by oneself: no change."""
+    """Takes the case; again: no change. Of two colleagues one gets it, the other is told who in `Conflict("claimed")`."""
     flag = find(db, who, flag_id, now=now)
-    taken = _change(
-        db, flag, Flag.state == "open", state="claimed", claimed_by_id=who.id, claimed_at=now
-    )
+    taken = _change(db, flag, Flag.state == "open", state="claimed", claimed_by_id=who.id, claimed_at=now)
     if taken:
         _note_event(db, flag, who, "claimed", now)
     elif flag.claimed_by_id != who.id or flag.state == "closed":
@@ -170,7 +158,7 @@ def note(db: Session, who: Actor, flag_id: UUID, text: str, *, now: datetime) ->
 def contact(
     db: Session, who: Actor, flag_id: UUID, how: str, reached: bool, text: str = "", *, now: datetime
 ) -> FlagEvent:
-    """Records an attempt to reach the patient: `how` of `CONTACTS`, and whether it succeeded (`phone:reached`, `phone:missed`)."""
+    """Records an attempt to reach the patient: `how` of `CONTACTS`; the outcome is `phone:reached`, `phone:missed` …"""
     if how not in CONTACTS:
         raise Invalid({"how": "unknown"})
     written = _checked_text(text)
@@ -227,7 +215,7 @@ def move(db: Session, who: Actor, flag_id: UUID, unit_id: UUID, *, now: datetime
         state="open",
         claimed_by_id=None,
         claimed_at=None,
-        respond_by=respond_by(flag.level, now),
+        respond_by=respond_by(cast(Level, flag.level), now),
     )
     if not moved:
         raise _somebody_was_first(flag)

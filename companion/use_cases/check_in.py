@@ -1,0 +1,715 @@
+"""Check-ins: asked, reminded, given up; answered one question at a time; and what happens after the last answer.
+
+A patient has one open check-in: asking a new one gives up the older. What fell due while nobody was looking is not made up
+for in a burst: of several overdue ones the latest is asked and the earlier are skipped, and one that is more than
+`TOO_LATE` overdue is not asked at all but put before the ward.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import groupby
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
+
+from companion import library
+from companion.errors import Conflict, Invalid, NotFound
+from companion.models import (
+    Answer,
+    CheckIn,
+    Flag,
+    Measure,
+    MeasureStatus,
+    Message,
+    Patient,
+    PatientUnit,
+    Plan,
+    Professional,
+    Stay,
+    Unit,
+)
+from companion.rules import cadence, questionnaire, triage
+from companion.rules.access import Actor
+from companion.rules.quiet_hours import next_allowed
+from companion.use_cases import flag, message
+
+TOO_LATE = timedelta(days=7)
+POSTPONE_AT_MOST = 2
+ANSWERABLE = ("asked", "postponed")
+# A human already knows that this very check-in needs a phone call, so silence about it is no news.
+ALREADY_TOLD = ("call_due", "undeliverable")
+# An answer passed by is kept as the empty text: seen, and left open on purpose.
+PASSED_BY = ""
+STATUS_BY_ANSWER = {"yes": "started", "not_yet": "not_started", "unknown": "unknown"}
+
+
+@dataclass(frozen=True)
+class QuestionPage:
+    """One question as it is shown. `urgency`: something answered so far calls for the numbers to ring at once."""
+
+    check_in: CheckIn
+    item: questionnaire.Item
+    number: int
+    total: int
+    previous_link_id: str | None
+    value: questionnaire.Value | None
+    is_last: bool
+    urgency: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a unit does about the answers: the flags it was given for one reason to act. `who` is set when somebody took them."""
+
+    unit: Unit
+    who: Professional | None
+    state: Literal["open", "claimed", "closed"]
+    level: str
+    respond_by: datetime
+    seen_at: datetime | None
+    closed_at: datetime | None
+    outcome: str | None
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class NextCheckIn:
+    """The next asking of the plan, and how: `sms`, `push` or `call`."""
+
+    local_date: date
+    local_time: time
+    channel: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What happens now. `contacts` are whom to ring when nothing is heard by `heard_by`; nobody is named who has no number."""
+
+    check_in: CheckIn
+    answered_at: datetime
+    steps: tuple[Step, ...]
+    next: NextCheckIn | None
+    heard_by: datetime | None
+    contacts: tuple[Unit, ...]
+    urgency: bool
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """A check-in with what it asks and what has been answered."""
+
+    questions: questionnaire.Questionnaire
+    answers: dict[str, questionnaire.Value | None]
+    measures: list[Measure]
+
+    @property
+    def counted(self) -> dict[str, questionnaire.Value]:
+        return questionnaire.counted_answers(self.questions, self.answers)
+
+
+# --- the tick -----------------------------------------------------------------------------------------------------
+
+
+def ask_due(db: Session, now: datetime, limit: int = 500) -> int:
+    """Asks every check-in whose time has come; says how many were asked."""
+    due = (CheckIn.state.in_(("planned", "postponed")), CheckIn.due_at <= now)
+    # The patient is locked too: another process must not take an earlier check-in of the same person.
+    mine = _followed_up(db, select(CheckIn).where(*due).order_by(CheckIn.due_at, CheckIn.id).limit(limit))
+    patients = {check_in.patient_id for check_in in mine}
+    all_due = db.scalars(
+        _with_person(select(CheckIn).where(*due, CheckIn.patient_id.in_(patients))).order_by(
+            CheckIn.patient_id, CheckIn.due_at, CheckIn.day
+        )
+    ).all()
+    asked = 0
+    for _, group in groupby(all_due, key=lambda check_in: check_in.patient_id):
+        *earlier, latest = group
+        for check_in in earlier:
+            check_in.state, check_in.ended_at = "skipped", now
+        if latest.due_at < now - TOO_LATE:
+            _give_up(db, latest, now, code="not_asked")
+        else:
+            _ask(db, latest, now)
+            asked += 1
+    db.flush()
+    return asked
+
+
+def remind_due(db: Session, now: datetime, limit: int = 500) -> int:
+    """Reminds, once, whoever has not answered; says how many."""
+    waiting = select(CheckIn).where(
+        CheckIn.state == "asked",
+        CheckIn.reminded_at.is_(None),
+        CheckIn.asked_at <= now - timedelta(hours=cadence.REMIND_AFTER_HOURS),
+    )
+    ready = _ready(db, waiting, remind_at, now, limit)
+    for check_in in ready:
+        check_in.reminded_at = now
+        _write(db, check_in, "reminder", now, valid_until=_required(give_up_at(check_in)))
+    db.flush()
+    return len(ready)
+
+
+def give_up_due(db: Session, now: datetime, limit: int = 500) -> int:
+    """Ends what stayed unanswered after the reminder, and tells the ward; says how many."""
+    silent = select(CheckIn).where(
+        CheckIn.state == "asked",
+        CheckIn.reminded_at <= now - timedelta(hours=cadence.GIVE_UP_AFTER_HOURS),
+    )
+    ready = _ready(db, silent, give_up_at, now, limit)
+    for check_in in ready:
+        _give_up(db, check_in, now)
+    db.flush()
+    return len(ready)
+
+
+def remind_at(check_in: CheckIn) -> datetime | None:
+    """When this asked check-in is reminded, counted from when its message could go; None when it is not to be."""
+    if check_in.state != "asked" or check_in.reminded_at:
+        return None
+    sent = next_allowed("check_in", _required(check_in.asked_at), _own_hour(check_in))
+    return cadence.remind_at(sent, _template(check_in).remind_after_hours)
+
+
+def give_up_at(check_in: CheckIn) -> datetime | None:
+    """When this reminded check-in is given up, counted from when the reminder could go; None when it is not to be."""
+    if check_in.state != "asked" or check_in.reminded_at is None:
+        return None
+    sent = next_allowed("reminder", check_in.reminded_at, _own_hour(check_in))
+    return cadence.give_up_at(sent, _template(check_in).give_up_after_hours)
+
+
+def _with_person(statement: Select[CheckIn]) -> Select[CheckIn]:
+    """Only those of an active plan and a living person, with both loaded afresh."""
+    return (
+        statement.join(CheckIn.plan)
+        .join(CheckIn.patient)
+        .where(Plan.state == "active", Patient.died_on.is_(None))
+        .options(contains_eager(CheckIn.plan), contains_eager(CheckIn.patient))
+        .execution_options(populate_existing=True)
+    )
+
+
+def _followed_up(db: Session, statement: Select[CheckIn]) -> Sequence[CheckIn]:
+    """Those found that no other process holds, now held by us."""
+    held = _with_person(statement).with_for_update(of=[CheckIn, Patient], skip_locked=True, key_share=True)
+    return db.scalars(held).all()
+
+
+def _ready(db: Session, waiting: Select[CheckIn], when: Any, now: datetime, limit: int) -> Sequence[CheckIn]:
+    """Those whose moment has come. First read without holding: weekends and holidays keep most of them waiting."""
+    ripe = []
+    for check_in in db.scalars(_with_person(waiting).order_by(CheckIn.asked_at, CheckIn.id)):
+        if when(check_in) <= now:
+            ripe.append(check_in.id)
+        if len(ripe) == limit:
+            break
+    if not ripe:
+        return []
+    held = _followed_up(db, waiting.where(CheckIn.id.in_(ripe)).order_by(CheckIn.asked_at, CheckIn.id))
+    return [check_in for check_in in held if when(check_in) <= now]
+
+
+def _ask(db: Session, check_in: CheckIn, now: datetime) -> None:
+    others = db.scalars(
+        select(CheckIn).where(
+            CheckIn.patient_id == check_in.patient_id,
+            CheckIn.state.in_(ANSWERABLE),
+            CheckIn.id != check_in.id,
+        )
+    ).all()
+    for other in others:
+        if other.state == "asked":
+            _give_up(db, other, now)
+        else:
+            other.state, other.ended_at = "skipped", now
+    check_in.state, check_in.asked_at, check_in.reminded_at = "asked", now, None
+    db.flush()
+    remind = _required(remind_at(check_in))
+    last = next_allowed("reminder", remind, _own_hour(check_in))
+    _write(
+        db,
+        check_in,
+        "check_in",
+        now,
+        valid_until=cadence.give_up_at(last, _template(check_in).give_up_after_hours),
+    )
+
+
+def _write(
+    db: Session,
+    check_in: CheckIn,
+    kind: Literal["check_in", "reminder"],
+    now: datetime,
+    *,
+    valid_until: datetime,
+) -> None:
+    """The letter; or, to one who takes none, the request that a human phones."""
+    if _still_queued(db, check_in, kind):
+        return
+    letter = message.write(
+        db,
+        kind,
+        to=check_in.patient,
+        now=now,
+        check_in=check_in,
+        not_before=next_allowed(kind, now, _own_hour(check_in)),
+        valid_until=valid_until,
+        dedupe_key=f"{kind}:{check_in.id}:{check_in.postponed}",
+    )
+    if letter is None and not _already_told(db, check_in):
+        _tell_ward(db, check_in, "call_due", now, day=check_in.day)
+
+
+def _still_queued(db: Session, check_in: CheckIn, kind: str) -> bool:
+    """Postponed and asked again before the first letter went, as over a weekend: one is enough."""
+    queued = select(Message.id).where(
+        Message.check_in_id == check_in.id, Message.kind == kind, Message.state == "queued"
+    )
+    return db.scalars(queued.limit(1)).first() is not None
+
+
+def _already_told(db: Session, check_in: CheckIn) -> bool:
+    told = select(Flag.id).where(Flag.check_in_id == check_in.id, Flag.code.in_(ALREADY_TOLD))
+    return db.scalars(told.limit(1)).first() is not None
+
+
+def _give_up(db: Session, check_in: CheckIn, now: datetime, code: str = "no_answer") -> None:
+    """Ends it. Answers given before the person stopped are read all the same; the ward is told unless it knows."""
+    asking = _asking(db, check_in)
+    counted = asking.counted
+    check_in.state, check_in.ended_at = "expired", now
+    if counted:
+        _record_measures(db, check_in, asking, "patient", check_in.patient_id, now)
+        _raise_reasons(db, check_in, asking, now)
+    if not _already_told(db, check_in):
+        _tell_ward(db, check_in, code, now, day=check_in.day, answered=len(counted))
+
+
+def _tell_ward(db: Session, check_in: CheckIn, code: str, now: datetime, **params: int) -> None:
+    flag.raise_flag(
+        db,
+        check_in.patient,
+        code=code,
+        level="amber",
+        unit=flag.owner_unit(db, check_in.patient, "ward"),
+        now=now,
+        check_in=check_in,
+        params=params,
+    )
+
+
+def _own_hour(check_in: CheckIn) -> time:
+    return check_in.patient.hour or check_in.local_time
+
+
+def _template(check_in: CheckIn) -> cadence.PlanTemplate:
+    return library.plan_template(check_in.plan.template)
+
+
+def _required(moment: datetime | None) -> datetime:
+    assert moment is not None
+    return moment
+
+
+# --- answering ----------------------------------------------------------------------------------------------------
+
+
+def current(db: Session, who: Actor, *, now: datetime) -> CheckIn | None:
+    """The check-in the person is asked to answer now, if any."""
+    if who.kind != "patient":
+        return None
+    return db.scalars(
+        select(CheckIn)
+        .where(CheckIn.patient_id == who.id, CheckIn.state == "asked")
+        .order_by(CheckIn.asked_at.desc())
+        .limit(1)
+    ).first()
+
+
+def page(db: Session, who: Actor, check_in_id: UUID, link_id: str | None, *, now: datetime) -> QuestionPage:
+    """A question of one's own check-in; with None the one to go on with, which after the last answer is the last.
+
+    `Conflict("answered")` or `Conflict("expired")` when it cannot be answered any more; `NotFound` for a question not asked.
+    """
+    check_in = _open(db, who, check_in_id)
+    asking = _asking(db, check_in)
+    questions, answers = asking.questions, asking.answers
+    visible = questionnaire.visible_questions(questions, answers)
+    going_on = questionnaire.first_unanswered(questions, answers) or visible[-1]
+    item = going_on if link_id is None else _visible(visible, link_id)
+    number, total = questionnaire.progress(questions, answers, item.link_id)
+    previous = questionnaire.previous_question(questions, answers, item.link_id)
+    return QuestionPage(
+        check_in=check_in,
+        item=item,
+        number=number,
+        total=total,
+        previous_link_id=previous.link_id if previous else None,
+        value=answers.get(item.link_id),
+        is_last=questionnaire.next_question(questions, answers, item.link_id) is None,
+        urgency=is_urgent(asking.counted),
+    )
+
+
+def save(
+    db: Session, who: Actor, check_in_id: UUID, link_id: str, raw: list[str], *, now: datetime
+) -> str | None:
+    """Keeps an answer as given and says which question is next; None after the last. `Invalid({"answer": code})`.
+
+    Crisis words reach a human at once, not when the last question is answered.
+    """
+    check_in = _open(db, who, check_in_id, hold=True)
+    asking = _asking(db, check_in)
+    item = _visible(questionnaire.visible_questions(asking.questions, asking.answers), link_id)
+    if len(raw) > 1:
+        raise Invalid({"answer": "not_an_option"})
+    try:
+        value = questionnaire.check_answer(item, raw[0] if raw else "")
+    except questionnaire.AnswerProblem as problem:
+        raise Invalid({"answer": problem.code}) from problem
+    # Two answers in one instant keep their order.
+    latest = check_in.answers[-1].at if check_in.answers else now
+    check_in.answers.append(
+        Answer(
+            link_id=link_id,
+            value=PASSED_BY if value is None else value,
+            at=max(now, latest + timedelta(microseconds=1)),
+            by_kind=who.kind,
+            by_id=who.id,
+        )
+    )
+    asking.answers[link_id] = value
+    _raise_reasons(db, check_in, asking, now, only="crisis_words")
+    db.flush()
+    following = questionnaire.next_question(asking.questions, asking.answers, link_id)
+    return following.link_id if following else None
+
+
+def finish(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Ending:
+    """Sends the answers: measures get their status, flags are raised. Sent twice is sent once.
+
+    `Invalid({link_id: "required"})` for each question that still needs an answer.
+    """
+    check_in = _own(db, who, check_in_id, hold=True)
+    if check_in.state == "answered":
+        return ending(db, who, check_in_id, now=now)
+    _refuse_closed(check_in)
+    asking = _asking(db, check_in)
+    missing = [
+        item.link_id
+        for item in questionnaire.visible_questions(asking.questions, asking.answers)
+        if item.required and asking.answers.get(item.link_id) is None
+    ]
+    if missing:
+        raise Invalid(dict.fromkeys(missing, "required"))
+    check_in.state, check_in.answered_at, check_in.ended_at = "answered", now, now
+    _record_measures(db, check_in, asking, who.kind, who.id, now)
+    _raise_reasons(db, check_in, asking, now)
+    db.flush()
+    return ending(db, who, check_in_id, now=now)
+
+
+def postpone(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> CheckIn:
+    """Not today: asked again tomorrow at the same hour. The second time the ward is told; a third is `Conflict("postponed")`."""
+    check_in = _own(db, who, check_in_id, hold=True)
+    if check_in.state == "postponed":
+        return check_in
+    _refuse_closed(check_in)
+    if check_in.postponed >= POSTPONE_AT_MOST:
+        raise Conflict("postponed")
+    days = max(1, _template(check_in).days_between_messages)
+    check_in.local_date = cadence.local_day(now) + timedelta(days=days)
+    check_in.due_at = cadence.to_utc(check_in.local_date, check_in.local_time)
+    check_in.state = "postponed"
+    check_in.postponed += 1
+    if check_in.postponed == POSTPONE_AT_MOST:
+        _tell_ward(db, check_in, "postponed_twice", now, day=check_in.day)
+    db.flush()
+    return check_in
+
+
+def response(db: Session, check_in: CheckIn) -> dict[str, Any]:
+    """The answers as a FHIR R4 QuestionnaireResponse, in the patient's language."""
+    asking = _asking(db, check_in)
+    given = check_in.answers
+    return questionnaire.to_response(
+        asking.questions,
+        asking.answers,
+        authored=check_in.answered_at or (given[-1].at if given else _required(check_in.asked_at)),
+        completed=check_in.state == "answered",
+        subject=f"Patient/{check_in.patient_id}",
+        source=f"Patient/{check_in.patient_id}",
+        language=check_in.patient.language,
+    )
+
+
+def is_urgent(counted: dict[str, questionnaire.Value]) -> bool:
+    """Whether the emergency numbers are shown large: worse, a fall with injury, or crisis words."""
+    said = (value for key, value in counted.items() if key.endswith(".text") and isinstance(value, str))
+    return (
+        counted.get("worse", "no") != "no"
+        or counted.get("fall.injury") is True
+        or triage.crisis_quote(said, library.crisis_words()) is not None
+    )
+
+
+def _own(db: Session, who: Actor, check_in_id: UUID, *, hold: bool = False) -> CheckIn:
+    """One's own check-in. A relative who helps uses the patient's link and is the patient here."""
+    statement = (
+        select(CheckIn)
+        .join(CheckIn.plan)
+        .join(CheckIn.patient)
+        .where(CheckIn.id == check_in_id, CheckIn.patient_id == who.id, CheckIn.state != "planned")
+        .options(contains_eager(CheckIn.plan), contains_eager(CheckIn.patient), selectinload(CheckIn.answers))
+        .execution_options(populate_existing=True)
+    )
+    if hold:
+        statement = statement.with_for_update(of=CheckIn, key_share=True)
+    check_in = db.scalars(statement).one_or_none() if who.kind == "patient" else None
+    if check_in is None:
+        raise NotFound("check-in")
+    return check_in
+
+
+def _open(db: Session, who: Actor, check_in_id: UUID, *, hold: bool = False) -> CheckIn:
+    check_in = _own(db, who, check_in_id, hold=hold)
+    _refuse_closed(check_in)
+    return check_in
+
+
+def _refuse_closed(check_in: CheckIn) -> None:
+    if check_in.state not in ANSWERABLE:
+        raise Conflict("answered" if check_in.state == "answered" else "expired")
+
+
+def _visible(visible: Iterable[questionnaire.Item], link_id: str) -> questionnaire.Item:
+    for item in visible:
+        if item.link_id == link_id:
+            return item
+    raise NotFound("question")
+
+
+def _asking(db: Session, check_in: CheckIn) -> _Asking:
+    """What the check-in asks. Once it has ended, what it asked then: later statuses change nothing."""
+    stay = (
+        db.scalars(
+            select(Stay)
+            .where(Stay.id == check_in.plan.stay_id)
+            .options(
+                joinedload(Stay.ward),
+                joinedload(Stay.measures).selectinload(Measure.statuses),
+                joinedload(Stay.measures).joinedload(Measure.owner_unit),
+            )
+            .execution_options(populate_existing=True)
+        )
+        .unique()
+        .one()
+    )
+    measures = [measure for measure in stay.measures if _asked_about(measure, check_in)]
+    questions = questionnaire.for_check_in(
+        library.questionnaire(check_in.questionnaire),
+        library.measure_questions(),
+        [_to_ask(measure, stay, check_in.patient) for measure in measures],
+    )
+    answers = {
+        answer.link_id: None if answer.value == PASSED_BY else answer.value for answer in check_in.answers
+    }
+    return _Asking(questions, answers, measures)
+
+
+def _asked_about(measure: Measure, check_in: CheckIn) -> bool:
+    """Whether the measure was open, leaving aside what this check-in itself said about it."""
+    until = check_in.ended_at
+    if until and measure.created_at > until:
+        return False
+    before = [
+        status
+        for status in measure.statuses
+        if status.check_in_id != check_in.id and (until is None or status.at <= until)
+    ]
+    return not before or before[-1].status not in ("started", "done", "declined", "cancelled")
+
+
+def _to_ask(measure: Measure, stay: Stay, patient: Patient) -> questionnaire.MeasureToAsk:
+    names = {"hospital": stay.ward.name, "municipality": f"{patient.municipality.name} kommune"}
+    unit = measure.owner_unit.name if measure.owner_unit else ""
+    return questionnaire.MeasureToAsk(
+        id=str(measure.id),
+        title=measure.title,
+        owner=measure.owner,
+        owner_name=names.get(measure.owner, unit),
+    )
+
+
+# --- what follows from the answers --------------------------------------------------------------------------------
+
+
+def _record_measures(
+    db: Session, check_in: CheckIn, asking: _Asking, by_kind: str, by_id: UUID | None, now: datetime
+) -> None:
+    counted = asking.counted
+    for measure in asking.measures:
+        started = counted.get(f"measure.{measure.id}.started")
+        why = counted.get(f"measure.{measure.id}.why")
+        if started is None:
+            continue
+        # One who does not want it is not asked again; the ward hears of it by a flag.
+        status = "declined" if why == "not_wanted" else STATUS_BY_ANSWER[str(started)]
+        db.add(
+            MeasureStatus(
+                measure_id=measure.id,
+                status=status,
+                reason=str(why) if why else None,
+                at=now,
+                by_kind=by_kind,
+                by_id=by_id,
+                check_in_id=check_in.id,
+            )
+        )
+
+
+def _raise_reasons(
+    db: Session, check_in: CheckIn, asking: _Asking, now: datetime, only: str | None = None
+) -> None:
+    """A flag for each reason the answers give, once per check-in."""
+    measures = {str(measure.id): measure for measure in asking.measures}
+    found = triage.triage(
+        _facts(db, check_in.patient, cadence.local_day(now)),
+        asking.counted,
+        [triage.MeasureFacts(key, measure.owner, measure.due_on) for key, measure in measures.items()],
+        cadence.local_day(now),
+        crisis_words=library.crisis_words(),
+    )
+    raised = set(
+        db.execute(select(Flag.code, Flag.measure_id).where(Flag.check_in_id == check_in.id)).tuples()
+    )
+    for reason in found.reasons:
+        measure = measures.get(reason.measure_id or "")
+        if (only and reason.code != only) or (reason.code, measure.id if measure else None) in raised:
+            continue
+        flag.raise_flag(
+            db,
+            check_in.patient,
+            code=reason.code,
+            level=reason.level,
+            unit=flag.owner_unit(db, check_in.patient, reason.owner_kind, measure),
+            now=now,
+            check_in=check_in,
+            measure=measure,
+            quote=reason.quote,
+            params={"day": check_in.day, **reason.params},
+        )
+
+
+def _facts(db: Session, patient: Patient, today: date) -> triage.CheckInFacts:
+    kinds = frozenset(
+        db.scalars(
+            select(Unit.kind)
+            .join(PatientUnit, PatientUnit.unit_id == Unit.id)
+            .where(
+                PatientUnit.patient_id == patient.id,
+                or_(PatientUnit.until.is_(None), PatientUnit.until >= today),
+            )
+        )
+    )
+    therapist: Literal["art", "municipal_rehab"] | None = None
+    if "art" in kinds:
+        therapist = "art"
+    elif "municipal_rehab" in kinds:
+        therapist = "municipal_rehab"
+    return triage.CheckInFacts(unit_kinds=kinds, therapist_kind=therapist)
+
+
+def ending(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Ending:
+    """What happens now, from the flags that were really raised; read again later it tells who has seen them.
+
+    `Conflict("not_answered")` before the answers are sent.
+    """
+    check_in = _own(db, who, check_in_id)
+    if check_in.state != "answered":
+        raise Conflict("not_answered" if check_in.state in ANSWERABLE else "expired")
+    flags = (
+        db.scalars(
+            select(Flag)
+            .where(
+                Flag.check_in_id == check_in.id, Flag.message_id.is_(None), Flag.code.not_in(BEFORE_ANSWER)
+            )
+            .options(joinedload(Flag.unit), joinedload(Flag.claimed_by), joinedload(Flag.events))
+            .order_by(Flag.rank, Flag.opened_at, Flag.id)
+            .execution_options(populate_existing=True)
+        )
+        .unique()
+        .all()
+    )
+    steps = _steps(flags)
+    waiting = [step for step in steps if step.state != "closed"]
+    return Ending(
+        check_in=check_in,
+        answered_at=_required(check_in.answered_at),
+        steps=steps,
+        next=_next(db, check_in),
+        heard_by=max((step.respond_by for step in waiting), default=None),
+        contacts=_contacts(db, check_in.patient, [step.unit for step in waiting]),
+        urgency=is_urgent(_asking(db, check_in).counted),
+    )
+
+
+# These speak of the asking, not of the answer: no step the person is waiting for.
+BEFORE_ANSWER = ("call_due", "no_answer", "not_asked", "postponed_twice", "undeliverable", "parked_message")
+
+
+def _steps(flags: Sequence[Flag]) -> tuple[Step, ...]:
+    """One step per unit and person who has it, the gravest first."""
+    together: dict[tuple[UUID, UUID | None, str], list[Flag]] = {}
+    for raised in flags:
+        together.setdefault((raised.unit_id, raised.claimed_by_id, raised.state), []).append(raised)
+    return tuple(_step(group) for group in together.values())
+
+
+def _step(group: Sequence[Flag]) -> Step:
+    first = group[0]
+    return Step(
+        unit=first.unit,
+        who=first.claimed_by,
+        state=first.state,  # type: ignore[arg-type]
+        level=first.level,
+        respond_by=min(one.respond_by for one in group),
+        seen_at=min((one.claimed_at for one in group if one.claimed_at), default=None),
+        closed_at=max((one.closed_at for one in group if one.closed_at), default=None),
+        outcome=first.outcome,
+        flags=tuple(group),
+    )
+
+
+def _next(db: Session, check_in: CheckIn) -> NextCheckIn | None:
+    """The next one planned for the person, whichever plan it belongs to; none is promised while the plan rests."""
+    following = db.scalars(
+        select(CheckIn)
+        .join(CheckIn.plan)
+        .where(
+            CheckIn.patient_id == check_in.patient_id,
+            CheckIn.state.in_(("planned", "postponed")),
+            Plan.state == "active",
+        )
+        .order_by(CheckIn.due_at)
+        .limit(1)
+    ).first()
+    if following is None:
+        return None
+    reachable = message.takes_messages(check_in.patient, "check_in")
+    return NextCheckIn(
+        following.local_date, following.local_time, check_in.patient.contact_by if reachable else "call"
+    )
+
+
+def _contacts(db: Session, patient: Patient, owners: Sequence[Unit]) -> tuple[Unit, ...]:
+    """Whom to ring: the units that have the case; with none, those that follow the person. The ward comes last, always."""
+    units = {unit.id: unit for unit in owners}
+    for kind in ("ward",) if units else ("coordinating_unit", "ward"):
+        unit = flag.owner_unit(db, patient, kind)
+        units.setdefault(unit.id, unit)
+    return tuple(unit for unit in units.values() if unit.phone)
