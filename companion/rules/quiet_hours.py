@@ -1,9 +1,10 @@
 """When a message may be sent: by day on working days, the person's own hour first, codes at once.
 
-A message that may go now goes now. One that must wait goes at the person's own hour on the next working day,
-or at 08.00 for a person who has not chosen (or whose own hour, before 08.00, has passed that day). An own hour outside 08-20 opens one hour from then on working days
-(the dispatcher may be late, and a reminder falls at the same hour), except at night: 22.30 to 06.00 stays closed
-whatever was chosen. Christmas Eve and New Year's Eve are working days here, as in the national calendar.
+A message that may go now goes now. One that must wait goes at the person's own hour on the next working day, or at
+08.00 for a person who has not chosen, or whose own hour, before 08.00, has passed that day. An own hour outside
+08-20 opens one hour from then on working days (the dispatcher may be late, and a reminder falls at the same hour),
+except at night: 22.30 to 06.00 stays closed whatever was chosen. Christmas Eve and New Year's Eve are working days
+here, as in the national calendar.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
