@@ -1,0 +1,210 @@
+"""Municipalities, units and the people who work in them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from companion import library
+from companion.errors import Conflict, Invalid, NotFound
+from companion.models import Membership, Municipality, Professional, Unit
+from companion.models.places import UNIT_KINDS
+from companion.rules import national_id as national_ids
+from companion.rules.cadence import local_day
+from companion.settings import Settings
+from companion.use_cases.typed import clean, phone_number
+
+ROLES = ("staff", "therapist", "admin")
+_LONGEST_KEY, _LONGEST_NAME, _LONGEST_TITLE, _LONGEST_HOURS = 60, 120, 60, 60
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the discharge of a patient needs to know of a unit."""
+
+    id: UUID
+    key: str
+    kind: str
+    name: str
+    trust: str | None
+    municipality_number: str | None
+
+
+class Places:
+    """All units and municipalities as they were when read; an import of thousands of rows asks here, not the database."""
+
+    def __init__(self, units: Iterable[Place], municipalities: dict[str, str]) -> None:
+        self._units = sorted(units, key=lambda unit: unit.key)
+        self._by_key = {unit.key: unit for unit in self._units}
+        self._trust_of = municipalities
+
+    @classmethod
+    def read(cls, db: Session) -> "Places":
+        """What the database holds now."""
+        units = db.execute(
+            select(Unit.id, Unit.key, Unit.kind, Unit.name, Unit.trust, Unit.municipality_number)
+        )
+        trusts = db.execute(select(Municipality.number, Municipality.trust))
+        return cls((Place(*row) for row in units), {number: trust for number, trust in trusts})
+
+    def has_municipality(self, number: str) -> bool:
+        """Whether it is one we know."""
+        return number in self._trust_of
+
+    def ward(self, key: str) -> Place | None:
+        """The unit people are discharged from, by its key."""
+        unit = self._by_key.get(key)
+        return unit if unit and unit.kind in ("ward", "private_rehab") else None
+
+    def municipal(self, kind: str, municipality: str) -> Place | None:
+        """The municipality's own unit of this kind."""
+        return self._first(kind, lambda unit: unit.municipality_number == municipality)
+
+    def art(self, municipality: str) -> Place | None:
+        """The ambulatory team that serves the municipality: its own, or one of its trust's."""
+        trust = self._trust_of.get(municipality)
+        return self.municipal("art", municipality) or self._first(
+            "art", lambda unit: trust is not None and unit.trust == trust
+        )
+
+    def _first(self, kind: str, fits: Callable[[Place], bool]) -> Place | None:
+        return next((unit for unit in self._units if unit.kind == kind and fits(unit)), None)
+
+
+def load_municipalities(db: Session) -> int:
+    """Writes the municipalities of the content into the database, new and changed ones; how many there are."""
+    facts = library.municipalities()
+    known = {one.number: one for one in db.scalars(select(Municipality))}
+    for number, one in facts.items():
+        row = known.get(number)
+        if row is None:
+            row = Municipality(number=number)
+            db.add(row)
+        row.name, row.sami_name, row.trust = one.name, one.sami_name, one.trust
+    db.flush()
+    return len(facts)
+
+
+def add_unit(
+    db: Session,
+    key: str,
+    *,
+    kind: str,
+    name: str,
+    phone: str | None = None,
+    hours: str | None = None,
+    municipality: str | None = None,
+    trust: str | None = None,
+) -> Unit:
+    """A new unit. Raises `Invalid` with every problem; a key in use is `Conflict("key_in_use")`.
+
+    Without `trust` the municipality's trust counts.
+    """
+    problems: dict[str, str] = {}
+    key, name = clean(key), clean(name)
+    if not key or not name:
+        problems |= {field: "missing" for field, text in (("key", key), ("name", name)) if not text}
+    if len(key) > _LONGEST_KEY or any(letter in ";,| \t" for letter in key):
+        problems["key"] = "too_long" if len(key) > _LONGEST_KEY else "characters"
+    if len(name) > _LONGEST_NAME:
+        problems["name"] = "too_long"
+    if hours and len(hours) > _LONGEST_HOURS:
+        problems["hours"] = "too_long"
+    if kind not in UNIT_KINDS:
+        problems["kind"] = "unknown_kind"
+    number = phone_number(phone) if phone else None
+    if phone and number is None:
+        problems["phone"] = "not_a_phone"
+    facts = library.municipalities().get(municipality) if municipality else None
+    if municipality and facts is None:
+        problems["municipality"] = "unknown_municipality"
+    if trust and trust not in library.trusts():
+        problems["trust"] = "unknown_trust"
+    if kind in ("municipal_rehab", "coordinating_unit") and not municipality:
+        problems["municipality"] = "missing"
+    if problems:
+        raise Invalid(problems)
+    if db.scalar(select(Unit.id).where(Unit.key == key)):
+        raise Conflict("key_in_use")
+    unit = Unit(
+        key=key,
+        kind=kind,
+        name=name,
+        phone=number.e164 if number else None,
+        hours=clean(hours) if hours else None,
+        municipality_number=municipality,
+        trust=trust or (facts.trust if facts else None),
+    )
+    db.add(unit)
+    db.flush()
+    return unit
+
+
+def add_professional(
+    db: Session,
+    *,
+    name: str,
+    national_id: str,
+    title: str,
+    units: Iterable[str],
+    role: str,
+    settings: Settings,
+    now: datetime,
+    phone: str | None = None,
+) -> Professional:
+    """Somebody who works in units, by their keys. Somebody we know gets the new units added. Raises `Invalid` or `NotFound`."""
+    problems: dict[str, str] = {}
+    name, title = clean(name), clean(title)
+    for field, text, longest in (("name", name, 100), ("title", title, _LONGEST_TITLE)):
+        if not text or len(text) > longest:
+            problems[field] = "too_long" if text else "missing"
+    if role not in ROLES:
+        problems["role"] = "unknown_role"
+    number = phone_number(phone) if phone else None
+    if phone and number is None:
+        problems["phone"] = "not_a_phone"
+    try:
+        digits = national_ids.parse(
+            national_id, allow_synthetic=settings.allow_synthetic, today=local_day(now)
+        ).digits
+    except national_ids.InvalidNationalId as problem:
+        problems["national_id"] = national_id_problem(problem)
+    if problems:
+        raise Invalid(problems)
+    person = db.scalars(select(Professional).where(Professional.national_id_index == digits)).one_or_none()
+    if person is None:
+        person = Professional(name=name, national_id=digits, national_id_index=digits, created_at=now)
+        db.add(person)
+    person.name, person.title, person.left_at = name, title, None
+    person.phone = number.e164 if number else person.phone
+    db.flush()
+    for unit in _units(db, units):
+        _member(db, person, unit, role)
+    db.flush()
+    return person
+
+
+def national_id_problem(problem: national_ids.InvalidNationalId) -> str:
+    """The problem code a form or a list shows for a number that does not do."""
+    return {"empty": "missing", "synthetic": "synthetic_not_allowed"}.get(problem.code, "not_a_national_id")
+
+
+def _units(db: Session, keys: Iterable[str]) -> list[Unit]:
+    found = []
+    for key in keys:
+        unit = db.scalars(select(Unit).where(Unit.key == key)).one_or_none()
+        if unit is None:
+            raise NotFound("unit")
+        found.append(unit)
+    return found
+
+
+def _member(db: Session, person: Professional, unit: Unit, role: str) -> None:
+    same = select(Membership.id).where(
+        Membership.professional_id == person.id, Membership.unit_id == unit.id, Membership.role == role
+    )
+    if db.scalar(same) is None:
+        db.add(Membership(professional_id=person.id, unit_id=unit.id, role=role))
