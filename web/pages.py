@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -104,9 +105,16 @@ def phone(number: str) -> str:
         return number
     if not phonenumbers.is_possible_number(parsed):
         return number
-    style = phonenumbers.PhoneNumberFormat
-    home = parsed.country_code == 47
-    return phonenumbers.format_number(parsed, style.NATIONAL if home else style.INTERNATIONAL).replace(" ", _NBSP)
+    if parsed.country_code == 47:
+        return _NBSP.join(_home_groups(str(parsed.national_number)))
+    international = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    return international.replace(" ", _NBSP)
+
+
+def _home_groups(number: str) -> list[str]:
+    # Mobiles are said 400 00 000, landlines 77 00 00 00; phonenumbers says both in pairs.
+    cuts = (0, 3, 5, 8) if number[0] in "49" else (0, 2, 4, 6, 8)
+    return [number[a:b] for a, b in pairwise(cuts)] if len(number) == 8 else [number]
 
 
 def tel(number: str) -> str:
@@ -122,7 +130,7 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def wheel_lines(text: str, width: int = 13) -> list[str]:
+def wheel_lines(text: str, width: int = 14) -> list[str]:
     """The text in at most two lines that fit a circle of the care wheel; the list under it has the whole."""
     lines = textwrap.wrap(text.replace("-", "-\u200b"), width, break_on_hyphens=False) or [""]
     if len(lines) > 2:
@@ -159,7 +167,9 @@ def say_hhmm(value: datetime, *, lang: str) -> str:
 
 def say_moment(value: datetime, *, lang: str, now: datetime) -> str:
     """`i morgen kl. 10.00`."""
-    return f"{say_day(value, lang=lang, now=now)} {say_clock(value, lang=lang)}".replace("kl. ", f"kl.{_NBSP}")
+    return f"{say_day(value, lang=lang, now=now)} {say_clock(value, lang=lang)}".replace(
+        "kl. ", f"kl.{_NBSP}"
+    )
 
 
 def say_date(value: date | datetime, *, lang: str) -> str:
@@ -168,9 +178,11 @@ def say_date(value: date | datetime, *, lang: str) -> str:
 
 
 def say_short_day(value: date | datetime, *, lang: str) -> str:
-    """`ti. 24. nov`: for columns of dates."""
-    pattern = "EEE d MMM" if lang == "en" else "EEE d. MMM"
-    return format_date(_local_date(value), pattern, locale=_babel(lang)).removesuffix(".").replace(" ", _NBSP)
+    """`ti 24. nov`: for columns of dates."""
+    that, where = _local_date(value), _babel(lang)
+    weekday = format_date(that, "EEEEEE" if lang in ("nb", "nn") else "EEE", locale=where).rstrip(".")
+    rest = format_date(that, "d MMM" if lang == "en" else "d. MMM", locale=where).rstrip(".")
+    return f"{weekday} {rest}".replace(" ", _NBSP)
 
 
 def say_age(born: date, *, now: datetime) -> int:
@@ -215,7 +227,11 @@ def _age(context: Context, born: date) -> int:
 
 
 def _iso(value: date | datetime) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ") if isinstance(value, datetime) else value.isoformat()
+    return (
+        value.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
+        if isinstance(value, datetime)
+        else value.isoformat()
+    )
 
 
 @jinja2.pass_context

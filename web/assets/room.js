@@ -1,0 +1,355 @@
+// The meeting: the waiting room with its tests, and the room itself. Signalling goes through the server, picture and sound do not.
+import { Devices } from "./parts/devices.js";
+import { Peer } from "./parts/peer.js";
+
+const SIGNED_OUT = 4401;
+const ELSEWHERE = 4409;
+const ENDED = 4410;
+// Well inside the time after which a session that is not used ends.
+const STILL_HERE = 240_000;
+const BACK_AGAIN = [500, 1_000, 2_000, 4_000, 8_000];
+
+const root = document.querySelector("[data-meeting]");
+const words = JSON.parse(root.dataset.words);
+const host = root.dataset.host === "yes";
+const part = (name) => root.querySelector(`[data-part="${name}"]`);
+const page = crypto.getRandomValues(new Uint32Array(2)).join("");
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+
+let socket;
+let tries = 0;
+let leaving = false;
+let admitted = false;
+let order = 0;
+let iceServers = [];
+let people = [];
+let speaker = "";
+const peers = new Map();
+const tiles = new Map();
+const calls = new Set();
+
+const devices = new Devices(ownChanged, (level) => {
+  for (const bars of root.querySelectorAll("[data-bars]")) bars.dataset.bars = level;
+});
+
+// --- the server ---------------------------------------------------------------------------------------------------------
+
+function connect() {
+  const address = new URL(root.dataset.socket, location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  address.searchParams.set("page", page);
+  socket = new WebSocket(address);
+  // One after the other: a candidate must not overtake the description it belongs to.
+  let line = Promise.resolve();
+  socket.onmessage = ({ data }) => {
+    line = line.then(() => hear(JSON.parse(data))).catch((error) => console.warn("meeting:", error.name));
+  };
+  socket.onopen = () => {
+    tries = 0;
+    say("");
+    tell({ type: "media", ...devices.sending() });
+  };
+  socket.onclose = ({ code }) => {
+    if (leaving) return;
+    if (code === ENDED) return goOut();
+    if (code >= 4400 && code !== 4408) return stop(code);
+    say(words.server_lost);
+    setTimeout(connect, BACK_AGAIN[Math.min(tries++, BACK_AGAIN.length - 1)]);
+  };
+}
+
+function tell(message) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+async function hear(message) {
+  if (message.type === "welcome") {
+    iceServers = message.ice;
+    for (const peer of peers.values()) peer.resume(iceServers);
+  } else if (message.type === "people") {
+    const wasIn = admitted;
+    ({ admitted, order, people } = message);
+    if (admitted && !wasIn) enterRoom();
+    if (!admitted && wasIn) location.reload();
+    if (admitted) meetPeople();
+    showPeople();
+  } else if (message.type === "signal") {
+    await peerOf(message.from, message.page)?.receive(message);
+  } else if (message.type === "left") {
+    drop(message.id);
+  } else if (message.type === "call_me") {
+    calls.add(message.id);
+    showCall(message);
+  } else if (message.type === "not_admitted") {
+    say(words.not_admitted);
+  }
+}
+
+// --- the others ---------------------------------------------------------------------------------------------------------
+
+function meetPeople() {
+  const here = people.filter((person) => person.state === "in" && person.page);
+  for (const person of here) {
+    const key = `${order}/${person.order}/${person.page}`;
+    const peer = peers.get(person.id);
+    if (peer && peer.page === person.page && (peer.key === key || peer.pc.connectionState === "connected")) {
+      peer.key = key;
+      peer.gone = false;
+    } else {
+      drop(person.id);
+      if (order > person.order) begin(person.id, person.page, key, true);
+    }
+  }
+  for (const [id, peer] of peers) {
+    if (here.some((person) => person.id === id)) continue;
+    // Only the way over the server broke; picture and sound may well go on.
+    if (peer.pc.connectionState === "connected") peer.gone = true;
+    else drop(id);
+  }
+  showTiles();
+}
+
+function begin(id, theirPage, key, newcomer) {
+  const peer = new Peer({
+    newcomer,
+    iceServers,
+    send: (content) => tell({ type: "signal", to: id, ...content }),
+    tracks: () => devices.tracks,
+    changed: () => {
+      if (peer.gone && peer.pc.connectionState !== "connected") drop(id);
+      showTiles();
+    },
+  });
+  Object.assign(peer, { page: theirPage, key });
+  peers.set(id, peer);
+  return peer;
+}
+
+function peerOf(id, theirPage) {
+  const peer = peers.get(id);
+  if (peer?.page === theirPage) return peer;
+  drop(id);
+  const person = people.find((each) => each.id === id && each.page === theirPage);
+  return person && begin(id, theirPage, `${order}/${person.order}/${theirPage}`, false);
+}
+
+function drop(id) {
+  peers.get(id)?.close();
+  peers.delete(id);
+  showTiles();
+}
+
+// --- what is seen -------------------------------------------------------------------------------------------------------
+
+function enterRoom() {
+  part("lobby").hidden = true;
+  part("room").hidden = false;
+  part("heading").textContent = words.in_meeting;
+  if (part("lead")) part("lead").hidden = true;
+  root.classList.add("in-room");
+  document.title = words.in_meeting;
+  if (!host) part("heading").focus();
+  navigator.wakeLock?.request("screen").catch(() => {});
+  ownChanged();
+}
+
+function showPeople() {
+  for (const list of root.querySelectorAll("[data-people]")) {
+    list.replaceChildren(...people.map((person) => personRow(person)));
+  }
+  const waiting = people.filter((person) => person.state === "waiting");
+  if (host) {
+    document.title = waiting.length ? `(${waiting.length}) ${words.in_meeting}` : words.in_meeting;
+    part("waiting-news").textContent = waiting.map((person) => fill(words.waits, person)).join(" ");
+  }
+  showTiles();
+}
+
+function personRow(person) {
+  const row = part("person").content.cloneNode(true).firstElementChild;
+  row.dataset.state = person.state;
+  row.querySelector("[data-name]").textContent = person.line ? `${person.name} (${person.line})` : person.name;
+  row.querySelector("[data-state-word]").textContent = words.states[person.state];
+  const admit = row.querySelector("[data-admit]");
+  if (admit && person.state === "waiting") {
+    admit.hidden = false;
+    admit.append(" ", Object.assign(document.createElement("span"), { className: "sr", textContent: person.name }));
+    admit.addEventListener("click", () => {
+      admit.disabled = true;
+      tell({ type: "admit", id: person.id });
+    });
+  }
+  return row;
+}
+
+function showTiles() {
+  if (!admitted) return;
+  const stage = part("stage");
+  for (const [id, tile] of tiles) {
+    if (!peers.has(id)) {
+      tile.remove();
+      tiles.delete(id);
+    }
+  }
+  for (const [id, peer] of peers) {
+    const person = people.find((each) => each.id === id);
+    const tile = tiles.get(id) ?? newTile(id);
+    const video = tile.querySelector("video");
+    if (video.srcObject !== peer.stream) video.srcObject = peer.stream;
+    if (video.paused && peer.stream.getTracks().length) play(video);
+    if (person) tile.querySelector("[data-name]").textContent = person.name;
+    const name = tile.querySelector("[data-name]").textContent;
+    const note = peer.state !== "connected" ? words.peer[peer.state] : person?.camera === false ? words.no_camera : "";
+    const shown = tile.querySelector("[data-note]");
+    shown.textContent = fill(note, { name });
+    shown.hidden = !note;
+    tile.querySelector("[data-muted]").hidden = peer.state !== "connected" || person?.microphone !== false;
+    tile.dataset.state = peer.state;
+  }
+  stage.dataset.count = tiles.size;
+  part("alone").hidden = tiles.size > 0;
+  if (part("alone-text")) part("alone-text").textContent = aloneText();
+}
+
+function aloneText() {
+  const waiting = people.filter((person) => person.state === "waiting");
+  if (host && waiting.length) return fill(words.waits, waiting[0]);
+  return people.some((person) => person.state === "in") ? words.peer.new : words.alone;
+}
+
+function newTile(id) {
+  const tile = part("tile").content.cloneNode(true).firstElementChild;
+  const video = tile.querySelector("video");
+  tiles.set(id, tile);
+  tile.dataset.peer = id;
+  if (speaker && video.setSinkId) video.setSinkId(speaker).catch(() => {});
+  tile.querySelector("[data-sound]").addEventListener("click", () => play(video));
+  part("stage").append(tile);
+  return tile;
+}
+
+function play(video) {
+  const button = video.closest("[data-peer]").querySelector("[data-sound]");
+  video.play().then(
+    () => { button.hidden = true; },
+    (error) => { button.hidden = error.name !== "NotAllowedError"; },
+  );
+}
+
+function showCall({ id, phone }) {
+  const person = people.find((each) => each.id === id);
+  const box = part("calls");
+  box.hidden = false;
+  const row = document.createElement("p");
+  row.append(fill(words.asks_for_call, { name: person?.name ?? "" }), " ");
+  if (phone) row.append(Object.assign(document.createElement("a"), { href: `tel:${phone}`, textContent: phone }));
+  box.querySelector("[data-lines]").append(row);
+}
+
+function say(text) {
+  const status = part("status");
+  status.textContent = text;
+  status.hidden = !text;
+}
+
+function stop(code) {
+  for (const id of [...peers.keys()]) drop(id);
+  say({ [SIGNED_OUT]: words.signed_out, [ELSEWHERE]: words.elsewhere }[code] ?? words.shut);
+  part("reload").hidden = false;
+}
+
+function goOut() {
+  leaving = true;
+  location.assign(root.dataset.out);
+}
+
+// --- our own camera and microphone ----------------------------------------------------------------------------------------
+
+function ownChanged() {
+  const { audio, video } = devices.tracks;
+  for (const own of root.querySelectorAll("video[data-own]")) {
+    const shown = own.srcObject?.getVideoTracks()[0];
+    if (shown !== (video ?? undefined)) own.srcObject = video ? new MediaStream([video]) : null;
+    own.hidden = !video;
+  }
+  part("ask").hidden = devices.started;
+  showTest("camera", video, devices.problems.video, words.camera_works);
+  showTest("microphone", audio, devices.problems.audio, devices.heard ? words.heard : words.say_something);
+  part("tests").hidden = !devices.started;
+  for (const meter of root.querySelectorAll("[data-meter]")) meter.hidden = !audio;
+  const troubles = [...new Set([devices.problems.video, devices.problems.audio].filter(Boolean))];
+  part("trouble").hidden = !troubles.length;
+  part("trouble-text").textContent = troubles.map((trouble) => words.trouble[trouble]).join(" ");
+  showControl("microphone", devices.muted, Boolean(audio));
+  showControl("camera", !video, Boolean(video) || devices.cameraOff);
+  for (const peer of peers.values()) peer.attach();
+  tell({ type: "media", ...devices.sending() });
+  if (audio || video) offerChoices();
+}
+
+function showTest(name, track, problem, good) {
+  const row = part(`test-${name}`);
+  row.dataset.ok = track ? "yes" : "no";
+  row.querySelector("[data-word]").textContent = track ? good : (words[name][problem] ?? words[name].off);
+  row.querySelector("[data-ok]").hidden = !track || (name === "microphone" && !devices.heard);
+  row.querySelector("[data-bad]").hidden = Boolean(track);
+}
+
+function showControl(name, off, possible) {
+  const button = part(`switch-${name}`);
+  button.disabled = devices.started && !possible;
+  button.setAttribute("aria-pressed", String(off));
+  button.querySelector("[data-on-icon]").hidden = off;
+  button.querySelector("[data-off-icon]").hidden = !off;
+  button.querySelector("[data-word]").textContent = words.switches[`${name}_${off ? "off" : "on"}`];
+}
+
+async function offerChoices() {
+  for (const select of root.querySelectorAll("select[data-device]")) {
+    const found = select.dataset.device === "audiooutput" && !("setSinkId" in HTMLMediaElement.prototype)
+      ? [] : await devices.list(select.dataset.device);
+    const current = select.dataset.device === "audiooutput" ? speaker
+      : devices.tracks[select.dataset.device === "videoinput" ? "video" : "audio"]?.getSettings().deviceId;
+    select.replaceChildren(...found.map(({ deviceId, label }) => new Option(label, deviceId, false, deviceId === current)));
+    select.closest("[data-choice]").hidden = found.length === 0;
+  }
+  for (const box of root.querySelectorAll("[data-choices]")) {
+    box.hidden = !box.querySelector("[data-choice]:not([hidden])");
+  }
+}
+
+root.addEventListener("change", ({ target }) => {
+  const device = target.dataset?.device;
+  if (device === "videoinput") devices.choose("video", target.value);
+  if (device === "audioinput") devices.choose("audio", target.value);
+  if (device === "audiooutput") {
+    speaker = target.value;
+    for (const tile of tiles.values()) tile.querySelector("video").setSinkId(speaker).catch(() => {});
+  }
+});
+
+part("start").addEventListener("click", () => devices.start());
+part("again").addEventListener("click", () => devices.start());
+part("ding").addEventListener("click", () => devices.ding());
+part("switch-microphone").addEventListener("click", () => (devices.started ? devices.mute(!devices.muted) : devices.start()));
+part("switch-camera").addEventListener("click", () => {
+  if (!devices.started) devices.start();
+  else devices.hide(Boolean(devices.tracks.video));
+});
+
+addEventListener("pagehide", () => {
+  leaving = true;
+  tell({ type: "bye" });
+  for (const peer of peers.values()) peer.close();
+});
+
+part("no-script").hidden = true;
+part("lobby").hidden = false;
+if (!("RTCPeerConnection" in window)) {
+  say(words.no_video_here);
+} else {
+  connect();
+  ownChanged();
+  devices.allowedBefore().then((allowed) => allowed && devices.start());
+  setInterval(() => tell({ type: "here" }), STILL_HERE);
+}
