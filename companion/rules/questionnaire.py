@@ -50,7 +50,7 @@ class AnswerProblem(ValueError):
 
 @dataclass(frozen=True)
 class Option:
-    """One answer card. `icon` names an Aksel icon."""
+    """One answer card. `icon` is a name in the page's icon sprite."""
 
     code: str
     text: Text

@@ -297,6 +297,12 @@ def test_cards_are_short_and_few() -> None:
                 assert option.icon, f"{item.link_id}: {option.code} has no picture"
 
 
+def test_every_picture_is_in_the_sprite() -> None:
+    sprite = load(Path(__file__).parents[2] / "web/assets/icons.json")
+    icons = {option.icon for part in PARTS for item in part.items for option in item.options}
+    assert icons <= sprite.keys()
+
+
 def test_patient_texts_have_the_right_tone() -> None:
     for part in PARTS:
         for text in texts_of(part.items):
