@@ -383,7 +383,8 @@ def save(
         )
     )
     asking.answers[link_id] = value
-    _raise_reasons(db, check_in, asking, now, only="crisis_words")
+    if item.type == "text":
+        _raise_reasons(db, check_in, asking, now, only="crisis_words")
     db.flush()
     following = questionnaire.next_question(asking.questions, asking.answers, link_id)
     return following.link_id if following else None
@@ -584,9 +585,8 @@ def _raise_reasons(
         cadence.local_day(now),
         crisis_words=library.crisis_words(),
     )
-    raised = set(
-        db.execute(select(Flag.code, Flag.measure_id).where(Flag.check_in_id == check_in.id)).tuples()
-    )
+    flagged = db.execute(select(Flag.code, Flag.measure_id).where(Flag.check_in_id == check_in.id))
+    raised = {(code, measure_id) for code, measure_id in flagged}
     for reason in found.reasons:
         measure = measures.get(reason.measure_id or "")
         if (only and reason.code != only) or (reason.code, measure.id if measure else None) in raised:
