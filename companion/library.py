@@ -183,12 +183,13 @@ def _read_template(key: str) -> PlanTemplate:
         )
     except (KeyError, ValueError) as problem:
         raise Misconfigured(f"content/plan_templates/{key}.json: {problem!r}") from problem
-    if problems := _template_problems(key, template):
+    if problems := template_problems(key, template):
         raise Misconfigured(f"content/plan_templates/{key}.json: {'; '.join(problems)}")
     return template
 
 
-def _template_problems(key: str, template: PlanTemplate) -> list[str]:
+def template_problems(key: str, template: PlanTemplate) -> list[str]:
+    """What would keep a template from being used, in sentences; empty when it will do."""
     problems = []
     if template.key != key:
         problems.append(f"is called {template.key}")

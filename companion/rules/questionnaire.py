@@ -369,6 +369,8 @@ def for_check_in(
 def _about(measure: MeasureToAsk, item: Item) -> Item:
     """The template's item `measure.started` as `measure.<id>.started`, with the measure's title and owner in it."""
     hint = (item.hints_by_owner or {}).get(measure.owner, item.hint)
+    if hint and not measure.owner_name and "{owner}" in hint.in_(SOURCE_LANGUAGE):
+        hint = None  # better nothing than a sentence without its subject
     filled = {"title": measure.title, "owner": measure.owner_name}
     return replace(
         item,

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from companion import library
 from companion.errors import Misconfigured
+from companion.rules.cadence import TemplateCheckIn
 from companion.rules.questionnaire import MEASURES_GROUP, Item, visible_questions
 from companion.rules.texts import COMPLETE_LANGUAGES, LANGUAGES, Text
 
@@ -106,6 +108,27 @@ def test_the_control_after_stroke_has_its_name() -> None:
     assert label is not None
     assert label.in_("nb") == "trimånederskontroll"
     assert library.check_in_label("stroke", 30) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"key": "tbi"}, "is called tbi"),
+        ({"check_ins": ()}, "days must rise"),
+        ({"check_ins": (TemplateCheckIn(7, ()), TemplateCheckIn(7, ()))}, "days must rise"),
+        ({"check_ins": (TemplateCheckIn(0, ()),)}, "days must rise"),
+        (
+            {"check_ins": (TemplateCheckIn(7, ("how", "unheard_of")),)},
+            r"unknown questionnaires \['unheard_of'\]",
+        ),
+        ({"name": {"nb": "Hjerneslag"}}, r"no name in \['en', 'nn'\]"),
+        ({"days_between_messages": 7}, "reminder comes sooner"),
+    ],
+)
+def test_a_template_that_will_not_do_is_named_with_what_is_wrong(changes: dict[str, Any], said: str) -> None:
+    template = replace(library.plan_template("stroke"), **changes)
+    assert any(re.search(said, problem) for problem in library.template_problems("stroke", template))
+    assert library.template_problems("stroke", library.plan_template("stroke")) == []
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
@@ -339,6 +362,16 @@ def test_a_whole_check_in_is_easy_to_read(key: str, day: int, language: str) -> 
     """LIX of everything that may be read in one check-in, the questions about a measure included; at most 35."""
     items = library.questionnaire(f"{key}-{day}").items + library.measure_questions().items
     said = "\n".join(text.in_(language) for text in texts_of(items))
+    assert lix(said) <= 35
+
+
+@pytest.mark.parametrize("language", COMPLETE_LANGUAGES)
+@pytest.mark.parametrize(("key", "day"), CHECK_INS)
+def test_the_sentences_of_a_check_in_are_easy_to_read(key: str, day: int, language: str) -> None:
+    """The same without the answer cards, whose few words make any text look easy."""
+    items = library.questionnaire(f"{key}-{day}").items + library.measure_questions().items
+    questions_alone = [replace(item, options=()) for item in items]
+    said = "\n".join(text.in_(language) for text in texts_of(tuple(questions_alone)))
     assert lix(said) <= 35
 
 

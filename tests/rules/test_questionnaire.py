@@ -102,6 +102,13 @@ def test_a_measure_is_asked_about_in_the_words_staff_wrote() -> None:
     assert item.hint.in_("nb") == "Tromsø kommune skulle kontakte deg om dette."
 
 
+def test_without_a_name_nothing_is_said_of_the_owner() -> None:
+    nameless = [MeasureToAsk("m1", "Gange", "art", ""), MeasureToAsk("m2", "Tur", "patient", "")]
+    questionnaire = asked("general-7", *nameless)
+    assert questionnaire.question("measure.m1.started").hint is None
+    assert questionnaire.question("measure.m2.started").hint is not None
+
+
 @pytest.mark.parametrize("title", ["{owner}", "{", "}{title}", "100 % {0}", "a\\b", "<b>"])
 def test_braces_in_a_title_are_only_braces(title: str) -> None:
     item = asked("general-7", MeasureToAsk("m1", title, "gp", "Fastlegen")).question("measure.m1.started")
