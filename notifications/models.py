@@ -14,7 +14,7 @@ from companion.models.types import BlindIndex, Encrypted
 class Delivery(Base):
     """One attempt to carry one message. `id` is random: it stands in the callback address as our attempt id.
 
-    `outcome`: empty while in flight, then `accepted`, `not_processed`, `failed`, `unknown`, or `not_found` (reconciled: it never left).
+    `outcome`: empty while in flight, then `accepted`, `not_processed`, `failed`, `unknown`, or `not_found` (it never left).
     `body` is what was sent, kept so that an uncertain attempt can be recognised at the provider; wiped seven days after the end.
     """
 
@@ -26,6 +26,12 @@ class Delivery(Base):
             "started_at",
             postgresql_where=text("outcome = 'unknown'"),
             sqlite_where=text("outcome = 'unknown'"),
+        ),
+        Index(
+            "ix_delivery_body",
+            "finished_at",
+            postgresql_where=text("body IS NOT NULL"),
+            sqlite_where=text("body IS NOT NULL"),
         ),
     )
 
@@ -48,6 +54,14 @@ class ProviderEvent(Base):
     """What the provider told us about an attempt, as it came; applied afterwards, by rank."""
 
     __tablename__ = "provider_event"
+    __table_args__ = (
+        Index(
+            "ix_provider_event_new",
+            "id",
+            postgresql_where=text("applied_at IS NULL"),
+            sqlite_where=text("applied_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
     delivery_id: Mapped[str | None] = mapped_column(String(32), index=True)
@@ -80,9 +94,7 @@ class PushSubscription(Identified, Base):
 
     patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
     endpoint: Mapped[str] = mapped_column(Encrypted("push_subscription.endpoint"))
-    endpoint_index: Mapped[str] = mapped_column(
-        BlindIndex("push_endpoint"), unique=True
-    )
+    endpoint_index: Mapped[str] = mapped_column(BlindIndex("push_endpoint"), unique=True)
     p256dh: Mapped[str] = mapped_column(String(120))
     auth: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[datetime]
@@ -95,6 +107,7 @@ class SandboxMessage(Base):
     __tablename__ = "sandbox_message"
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    provider_id: Mapped[str | None] = mapped_column(String(64))
     number: Mapped[str] = mapped_column(String(20), index=True)
     direction: Mapped[str] = mapped_column(String(3))
     channel: Mapped[str] = mapped_column(String(4))

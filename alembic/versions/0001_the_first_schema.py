@@ -114,6 +114,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("provider_event", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_provider_event_delivery_id"), ["delivery_id"], unique=False)
+        batch_op.create_index(
+            "ix_provider_event_new",
+            ["id"],
+            unique=False,
+            postgresql_where=sa.text("applied_at IS NULL"),
+            sqlite_where=sa.text("applied_at IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_provider_event_provider_id"), ["provider_id"], unique=False)
 
     op.create_table(
@@ -139,6 +146,7 @@ def upgrade() -> None:
     op.create_table(
         "sandbox_message",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("provider_id", sa.String(length=64), nullable=True),
         sa.Column("number", sa.String(length=20), nullable=False),
         sa.Column("direction", sa.String(length=3), nullable=False),
         sa.Column("channel", sa.String(length=4), nullable=False),
@@ -647,6 +655,13 @@ def upgrade() -> None:
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_delivery_provider_id"), ["provider_id"], unique=False)
         batch_op.create_index(
+            "ix_delivery_body",
+            ["finished_at"],
+            unique=False,
+            postgresql_where=sa.text("body IS NOT NULL"),
+            sqlite_where=sa.text("body IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_delivery_unknown",
             ["started_at"],
             unique=False,
@@ -858,6 +873,11 @@ def downgrade() -> None:
     op.drop_table("flag")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(
+            "ix_delivery_body",
+            postgresql_where=sa.text("body IS NOT NULL"),
+            sqlite_where=sa.text("body IS NOT NULL"),
+        )
+        batch_op.drop_index(
             "ix_delivery_unknown",
             postgresql_where=sa.text("outcome = 'unknown'"),
             sqlite_where=sa.text("outcome = 'unknown'"),
@@ -988,6 +1008,11 @@ def downgrade() -> None:
     op.drop_table("relative")
     with op.batch_alter_table("provider_event", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_provider_event_provider_id"))
+        batch_op.drop_index(
+            "ix_provider_event_new",
+            postgresql_where=sa.text("applied_at IS NULL"),
+            sqlite_where=sa.text("applied_at IS NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_provider_event_delivery_id"))
 
     op.drop_table("provider_event")

@@ -1,0 +1,120 @@
+"""What somebody wrote back: stop and start are obeyed at once, the rest reaches a human, and the sender is told so once."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from companion.library import crisis_words
+from companion.models import Grant, Patient, Relative
+from companion.rules.cadence import local_day
+from companion.rules.replies import ReplyKind, classify
+from companion.rules.triage import crisis_quote
+from companion.use_cases import flag, message, plan
+
+ANSWER_IS_USEFUL = timedelta(hours=1)
+
+
+def receive(db: Session, phone: str, text: str, *, now: datetime) -> None:
+    """Acts on an SMS from a number. Several people may share it: what is said goes for all of them.
+
+    From an unknown number there is nobody to tell: nothing happens.
+    """
+    # Told about death or not: whoever now holds that phone may still say stop.
+    patients = db.scalars(
+        select(Patient).where(Patient.phone_index == phone).order_by(Patient.created_at)
+    ).all()
+    relatives = db.scalars(
+        select(Relative).where(Relative.phone_index == phone).order_by(Relative.created_at)
+    ).all()
+    said = classify(text)
+    if said.kind is ReplyKind.STOP:
+        _stop(db, patients, relatives, now)
+        return
+    if said.kind is ReplyKind.START:
+        _start(db, patients, relatives, now)
+        _answer(db, patients, relatives, "started", now)
+        return
+    if crisis_quote([text], crisis_words()):
+        # No machine answers this.
+        _tell(db, patients, relatives, "crisis_words", "red", text, now)
+    elif said.kind is ReplyKind.CALL_ME:
+        _tell(db, patients, relatives, "wants_contact", "red", None, now)
+        _answer(db, patients, relatives, "call", now)
+    else:
+        _tell(db, patients, relatives, "reply_not_understood", "amber", text, now)
+        _answer(db, patients, relatives, "not_understood", now)
+
+
+def _stop(db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], now: datetime) -> None:
+    for patient in patients:
+        plan.opt_out(db, patient, now=now)
+    for relative in relatives:
+        relative.phone_state = "opted_out"
+
+
+def _start(db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], now: datetime) -> None:
+    for patient in patients:
+        plan.opt_in(db, patient, now=now)
+    for relative in relatives:
+        if relative.phone_state == "opted_out":
+            relative.phone_state = "ok"
+
+
+def _tell(
+    db: Session,
+    patients: Sequence[Patient],
+    relatives: Sequence[Relative],
+    code: str,
+    level: str,
+    quote: str | None,
+    now: datetime,
+) -> None:
+    about = list(patients) or _patients_of(db, relatives, now)
+    sender = "patient" if patients else "relative"
+    for patient in about:
+        raised = flag.raise_flag(
+            db,
+            patient,
+            code=code,
+            level=level,
+            unit=flag.owner_unit(db, patient, "art"),
+            now=now,
+            quote=quote,
+            params={"by": "sms", "from": sender, "shared": len(patients) > 1},
+        )
+        if quote and raised.quote and quote not in raised.quote.splitlines():
+            # Still open from an earlier message: both are to be read.
+            raised.quote = f"{raised.quote}\n{quote}"
+
+
+def _patients_of(db: Session, relatives: Sequence[Relative], now: datetime) -> list[Patient]:
+    grants = db.scalars(
+        select(Grant)
+        .where(
+            Grant.relative_id.in_([relative.id for relative in relatives]),
+            Grant.withdrawn_at.is_(None),
+            Grant.valid_until > now,
+        )
+        .options(joinedload(Grant.patient))
+        .order_by(Grant.given_at)
+    )
+    return list({grant.patient_id: grant.patient for grant in grants}.values())
+
+
+def _answer(
+    db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], about: str, now: datetime
+) -> None:
+    """One answer of each sort to a phone a day, however often it writes: two machines must not talk to each other."""
+    people: list[Patient | Relative] = [*patients, *relatives]
+    for person in people[:1]:
+        message.write(
+            db,
+            "reply",
+            to=person,
+            now=now,
+            params={"about": about},
+            valid_until=now + ANSWER_IS_USEFUL,
+            dedupe_key=f"reply:{about}:{person.id}:{local_day(now)}",
+        )

@@ -1,0 +1,60 @@
+"""What every channel promises the dispatcher: one `send`, and exactly three ways for it not to be taken."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """One attempt to carry one message; `attempt_id` is what the provider tells us back."""
+
+    attempt_id: str
+    message_id: int
+    attempt: int
+    fence: int
+    address: str
+    body: str
+    started_at: datetime
+    valid_for: timedelta
+
+
+class Later(Exception):
+    """Certainly not processed: it may be tried again. `after` is the provider's own wish for how long to wait."""
+
+    def __init__(self, code: str, after: timedelta | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.after = after
+
+
+class Never(Exception):
+    """Refused for good; `code` is the provider's."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Uncertain(Exception):
+    """Nobody knows whether it was taken: it must not be sent again before that is known."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Channel(Protocol):
+    """A way to carry a text."""
+
+    async def send(self, parcel: Parcel) -> str:
+        """Hands it to the provider; the provider's id for it. Raises `Later`, `Never`, `Uncertain`."""
+        ...
+
+    async def find(self, parcel: Parcel) -> list[str]:
+        """The provider's ids of messages with this address and body, sent since the attempt began. Raises `Later`."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of its connections."""
+        ...

@@ -1,0 +1,274 @@
+"""The tick: let what is due happen, then carry letters until nothing is due."""
+
+import asyncio
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from time import monotonic
+
+import structlog
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from companion.clock import Clock, SystemClock
+from companion.models import Heartbeat
+from companion.use_cases.check_in import ask_due, give_up_due, remind_due
+from notifications import inbound, outbox, receipts
+from notifications.channels import Channel, Later, Never, Parcel, Uncertain
+from notifications.outbox import Outbox, Result
+from notifications.settings import Settings
+
+NAME = "dispatcher"
+# Each in a transaction of its own, again and again until it finds nothing more.
+STEPS: tuple[tuple[str, Callable[[Session, datetime], int]], ...] = (
+    ("receipts", receipts.apply_events),
+    ("inbound", inbound.handle),
+    ("asked", ask_due),
+    ("reminded", remind_due),
+    ("gave_up", give_up_due),
+    ("lease_expired", outbox.sweep),
+    ("wiped", outbox.wipe_bodies),
+)
+OUTCOMES = ("claimed", "accepted", "later", "failed", "unknown", "postponed", "cancelled", "expired")
+FLUSH_AT = 64
+FLUSH_AFTER = 0.02
+CLAIM_AT_MOST = 500
+# A claim takes no more than can begin well within its lease.
+CLAIM_SECONDS = 20
+LOOK_FOR_CODES_EVERY = 0.25
+DELIVER_AT_MOST = 15.0
+LONGEST_PAUSE = 30.0
+
+log = structlog.get_logger()
+
+
+class Dispatcher:
+    """One asyncio loop: short transactions between awaits, many calls in flight, no transaction open during a call."""
+
+    def __init__(
+        self, sessions: sessionmaker[Session], channel: Channel, box: Outbox, settings: Settings
+    ) -> None:
+        self._sessions = sessions
+        self._channel = channel
+        self._box = box
+        self._in_flight = settings.in_flight
+        self._pace = Pace(settings.sms_per_second)
+        self._claim_size = max(1, min(CLAIM_AT_MOST, int(settings.sms_per_second * CLAIM_SECONDS)))
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Claims nothing more; what is in flight is finished."""
+        self._stopping = True
+
+    async def tick(self, clock: Clock, *, deliver_at_most: float | None = None) -> Counter[str]:
+        """Everything due at the clock's time happens and is delivered; what came of it, in numbers.
+
+        `errors` counts steps that failed: they are logged, and the others go on. With `deliver_at_most` (seconds) a long
+        queue is left for the next tick, so that nothing else waits for it.
+        """
+        now = clock.now()
+        counts = Counter(dict.fromkeys((*(name for name, _ in STEPS), *OUTCOMES, "reconciled", "errors"), 0))
+        for name, step in STEPS:
+            self._step(name, step, now, counts)
+        for _ in outbox.LOOK_AFTER:
+            await self._look_for_uncertain(clock, counts)
+        deadline = monotonic() + deliver_at_most if deliver_at_most else None
+        drained = await self._deliver(clock, deadline, counts)
+        self._step(*STEPS[0], now, counts)
+        self._beat(now if drained and not counts["errors"] else None)
+        return counts
+
+    async def run(self, clock: Callable[[], Clock], stop: asyncio.Event, pause: float) -> None:
+        """Ticks until told to stop. A database that is away is waited for."""
+        stopped = asyncio.create_task(stop.wait())
+        stopped.add_done_callback(lambda _: self.stop())
+        wait = pause
+        while not stopped.done():
+            try:
+                counts = await self.tick(clock(), deliver_at_most=DELIVER_AT_MOST)
+                wait = min(wait * 2, LONGEST_PAUSE) if counts["errors"] else pause
+                if happened := {name: count for name, count in counts.items() if count}:
+                    log.info("tick", **happened)
+            except Exception as error:
+                _report("tick", error)
+                wait = min(max(wait * 2, 1.0), LONGEST_PAUSE)
+            await asyncio.wait({stopped}, timeout=wait)
+
+    # --- what is due ------------------------------------------------------------------------------------------------
+
+    def _step(
+        self, name: str, step: Callable[[Session, datetime], int], now: datetime, counts: Counter[str]
+    ) -> None:
+        try:
+            while not self._stopping:
+                with self._sessions.begin() as db:
+                    done = step(db, now)
+                counts[name] += done
+                if not done:
+                    return
+        except Exception as error:
+            counts["errors"] += 1
+            _report(name, error)
+
+    async def _look_for_uncertain(self, clock: Clock, counts: Counter[str]) -> None:
+        with self._sessions.begin() as db:
+            parcels = outbox.to_look_for(db, clock.now())
+        for parcel in parcels:
+            try:
+                provider_ids = await self._channel.find(parcel)
+            except Later as error:
+                log.warning("look_failed", code=error.code)
+                return
+            with self._sessions.begin() as db:
+                counts["reconciled"] += outbox.looked(db, parcel, provider_ids, clock.now()) != "unknown"
+
+    def _beat(self, ticked_for: datetime | None) -> None:
+        values = {"at": SystemClock().now()} | ({"ticked_for": ticked_for} if ticked_for else {})
+        try:
+            with self._sessions.begin() as db:
+                if db.execute(
+                    update(Heartbeat).where(Heartbeat.name == NAME).values(values).returning(Heartbeat.name)
+                ).all():
+                    return
+                if ticked_for:
+                    db.add(Heartbeat(name=NAME, **values))
+        except IntegrityError:
+            # Another dispatcher was born in the same moment.
+            return
+
+    # --- carrying ---------------------------------------------------------------------------------------------------
+
+    async def _deliver(self, clock: Clock, deadline: float | None, counts: Counter[str]) -> bool:
+        """Both lanes until nothing is due; codes are looked for all the while the batch lane is busy. False when cut short."""
+        batch = asyncio.create_task(self._drain("batch", clock, deadline, counts))
+        try:
+            codes_drained = await self._drain("code", clock, deadline, counts)
+            while not (await asyncio.wait({batch}, timeout=LOOK_FOR_CODES_EVERY))[0]:
+                codes_drained = await self._drain("code", clock, None, counts)
+        finally:
+            await asyncio.wait({batch})
+        return batch.result() and codes_drained
+
+    async def _drain(self, lane: str, clock: Clock, deadline: float | None, counts: Counter[str]) -> bool:
+        """Claims and sends until nothing in this lane is due (True), or the time is up (False)."""
+        if not (parcels := self._claim(lane, clock, counts)):
+            return True
+        ledger = Ledger(self._sessions, clock, counts)
+        waiting: asyncio.Queue[tuple[Parcel, float] | None] = asyncio.Queue(self._in_flight)
+        workers = [asyncio.create_task(self._work(lane, waiting, ledger)) for _ in range(self._in_flight)]
+        drained = False
+        while parcels:
+            begin_before = monotonic() + outbox.BEGIN_WITHIN.total_seconds()
+            for parcel in parcels:
+                await waiting.put((parcel, begin_before))
+            if self._stopping or (deadline and monotonic() > deadline):
+                break
+            parcels = self._claim(lane, clock, counts)
+            drained = not parcels
+        for _ in workers:
+            await waiting.put(None)
+        await asyncio.gather(*workers)
+        await ledger.flush()
+        return drained
+
+    def _claim(self, lane: str, clock: Clock, counts: Counter[str]) -> list[Parcel]:
+        """The next letters to send. Visits letters that are only put aside until it has some to send or finds none."""
+        while not self._stopping:
+            with self._sessions.begin() as db:
+                parcels, claimed = self._box.claim(db, lane, self._claim_size, clock.now())
+            counts.update(claimed)
+            if parcels or not claimed:
+                return parcels
+        return []
+
+    async def _work(
+        self, lane: str, waiting: "asyncio.Queue[tuple[Parcel, float] | None]", ledger: "Ledger"
+    ) -> None:
+        while (item := await waiting.get()) is not None:
+            await ledger.add(await self._attempt(lane, *item))
+
+    async def _attempt(self, lane: str, parcel: Parcel, begin_before: float) -> Result:
+        await self._pace.wait(hurry=lane == "code")
+        if self._stopping or monotonic() > begin_before:
+            return Result(parcel, "later", code="not_begun")
+        try:
+            return Result(parcel, "accepted", provider_id=await self._channel.send(parcel))
+        except Later as later:
+            return Result(parcel, "later", code=later.code, after=later.after)
+        except Never as never:
+            return Result(parcel, "failed", code=never.code)
+        except Uncertain as uncertain:
+            return Result(parcel, "unknown", code=uncertain.code)
+        except Exception as error:
+            # A fault of our own in the middle of a call: whether it was sent, nobody knows.
+            _report("send", error)
+            return Result(parcel, "unknown", code="our_fault")
+
+
+class Ledger:
+    """Results on their way to the database: written at 64 or after 20 ms, so that a crash leaves few in doubt."""
+
+    def __init__(self, sessions: sessionmaker[Session], clock: Clock, counts: Counter[str]) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._counts = counts
+        self._waiting: list[Result] = []
+        self._timer: asyncio.Task[None] | None = None
+
+    async def add(self, result: Result) -> None:
+        """Takes a result; writes when there are many."""
+        self._waiting.append(result)
+        if len(self._waiting) >= FLUSH_AT:
+            await self._write()
+        elif self._timer is None or self._timer.done():
+            self._timer = asyncio.create_task(self._write_soon())
+
+    async def flush(self) -> None:
+        """Writes everything there is, also what a timer has in hand."""
+        if self._timer is not None:
+            await self._timer
+        await self._write()
+
+    async def _write_soon(self) -> None:
+        await asyncio.sleep(FLUSH_AFTER)
+        await self._write()
+
+    async def _write(self) -> None:
+        results, self._waiting = self._waiting, []
+        pause = 0.1
+        while results:
+            try:
+                with self._sessions.begin() as db:
+                    settled = outbox.settle(db, results, self._clock.now())
+                self._counts.update(settled)
+                return
+            except (OperationalError, InterfaceError) as error:
+                # Away, or two of us in each other's way: what we know must not be lost.
+                _report("settle", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+
+
+class Pace:
+    """At most so many calls per second, with one second's worth at once. Who is in a hurry takes from the others' share."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._next = 0.0
+
+    async def wait(self, *, hurry: bool = False) -> None:
+        """Returns when the call may be made."""
+        now = monotonic()
+        turn = max(self._next, now - 1)
+        self._next = turn + 1 / self._per_second
+        if turn > now and not hurry:
+            await asyncio.sleep(turn - now)
+
+
+def _report(step: str, error: BaseException) -> None:
+    """What failed and where; never the error's text, which may hold somebody's data."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f"{last[0].filename}:{last[0].lineno}" if last else ""
+    log.error("step_failed", step=step, error=type(error).__name__, where=where)

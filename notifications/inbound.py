@@ -1,0 +1,24 @@
+"""SMS that came in: kept raw when they came, handed to the domain here."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from companion.use_cases.reply import receive
+from notifications.models import Inbound
+
+
+def handle(db: Session, now: datetime, limit: int = 100) -> int:
+    """Lets the domain act on those not handled yet, in the order they came; how many."""
+    waiting = db.scalars(
+        select(Inbound)
+        .where(Inbound.handled_at.is_(None))
+        .order_by(Inbound.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for inbound in waiting:
+        receive(db, inbound.phone, inbound.body, now=now)
+        inbound.handled_at = now
+    return len(waiting)

@@ -1,0 +1,406 @@
+"""The outbox: claim letters and commit before any call, settle what came of it, never resend what may have arrived."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import uuid4
+
+from sqlalchemy import Table, bindparam, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from companion.models import Message
+from companion.models.base import Base
+from companion.models.messages import MESSAGE_STATES
+from companion.settings import Settings as CompanionSettings
+from companion.use_cases import message as letters
+from companion.use_cases.sign_in import issue_link
+from notifications.channels import Parcel
+from notifications.models import Delivery
+from notifications.receipts import NOT_FOUND
+from notifications.settings import Settings
+from notifications.wording import WITH_LINK, word
+
+LANES = ("code", "batch")
+LEASE = timedelta(seconds=90)
+# A call that has not begun by then is handed back; one that has ends well within the lease.
+BEGIN_WITHIN = timedelta(seconds=45)
+FIRST_BACKOFF = timedelta(seconds=5)
+LONGEST_BACKOFF = timedelta(minutes=5)
+KEEP_BODY = timedelta(days=7)
+# When we look for an uncertain attempt at the provider, counted from its beginning.
+LOOK_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one attempt: `accepted`, `later`, `failed` or `unknown`."""
+
+    parcel: Parcel
+    outcome: str
+    provider_id: str | None = None
+    code: str | None = None
+    after: timedelta | None = None
+
+
+class Outbox:
+    """Claiming, wording and settling, with the settings that stand in the texts."""
+
+    def __init__(self, companion: CompanionSettings, settings: Settings) -> None:
+        self._companion = companion
+        self._settings = settings
+
+    def claim(self, db: Session, lane: str, limit: int, now: datetime) -> tuple[list[Parcel], Counter[str]]:
+        """Takes up to `limit` due letters of a lane. The caller commits before it sends any of them.
+
+        Each is asked once more how it stands; those no longer wanted, out of time or due at another hour leave the line here.
+        """
+        due = db.scalars(
+            select(Message.id)
+            .where(Message.state == "queued", Message.lane == lane, Message.next_attempt_at <= now)
+            .order_by(Message.next_attempt_at, Message.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        ).all()
+        counts: Counter[str] = Counter()
+        parcels = []
+        for letter in letters.load(db, due):
+            standing = "expired" if now >= letter.valid_until else letters.standing(db, letter, now)
+            if standing == "send":
+                parcels.append(self._wrap(db, letter, now))
+                counts["claimed"] += 1
+            else:
+                counts[_put_aside(db, letter, standing, now)] += 1
+        db.flush()
+        _take(db, parcels, now)
+        return parcels, counts
+
+    def _wrap(self, db: Session, letter: Message, now: datetime) -> Parcel:
+        person = letter.relative or letter.patient
+        address = letter.phone or (person.phone if person else None)
+        assert address, "a letter to nowhere"
+        words = issue_link(db, letter, now=now) if letter.kind in WITH_LINK else None
+        body = word(
+            letter,
+            words,
+            public_url=self._companion.public_url,
+            product=self._companion.product_name,
+            institution=self._settings.institution,
+        )
+        return Parcel(
+            attempt_id=uuid4().hex,
+            message_id=letter.id,
+            attempt=letter.attempt + 1,
+            fence=letter.fence + 1,
+            address=address,
+            body=body,
+            started_at=now,
+            valid_for=letter.valid_until - now,
+        )
+
+
+def _put_aside(db: Session, letter: Message, standing: str | datetime, now: datetime) -> str:
+    if isinstance(standing, datetime):
+        # Never past its validity: there it is visited once more, and expires with a flag.
+        letter.next_attempt_at = min(standing, letter.valid_until)
+        return "postponed"
+    letter.settled_at = now
+    if standing == "cancel":
+        letter.state = "cancelled"
+        return "cancelled"
+    letter.state = "expired"
+    letters.expired(db, letter, now)
+    return "expired"
+
+
+def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
+    if not parcels:
+        return
+    db.execute(
+        update(Message)
+        .where(Message.id.in_([parcel.message_id for parcel in parcels]))
+        .values(
+            state="sending", attempt=Message.attempt + 1, fence=Message.fence + 1, lease_until=now + LEASE
+        )
+        .execution_options(synchronize_session=False)
+    )
+    db.execute(
+        insert(Delivery),
+        [
+            {
+                "id": parcel.attempt_id,
+                "message_id": parcel.message_id,
+                "attempt": parcel.attempt,
+                "fence": parcel.fence,
+                "channel": "sms",
+                "address": parcel.address,
+                "body": parcel.body,
+                "started_at": now,
+            }
+            for parcel in parcels
+        ],
+    )
+
+
+def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str]:
+    """Records what came of attempts, in batches. What the provider has told us meanwhile stands; a late yes still counts."""
+    by_outcome: dict[str, list[Result]] = {}
+    for result in results:
+        by_outcome.setdefault(result.outcome, []).append(result)
+    lock(db, [result.parcel.message_id for result in results])
+    if accepted := by_outcome.get("accepted"):
+        _move(db, accepted, ("sending", "unknown", "queued"), now, state="accepted", settled_at=now)
+    if later := by_outcome.get("later"):
+        _queue_again(db, later, now)
+    for result in by_outcome.get("unknown", []):
+        _park(db, result, now)
+    for result in by_outcome.get("failed", []):
+        _fail(db, result, now)
+    db.flush()
+    _close_attempts(db, results, now)
+    return Counter(result.outcome for result in results)
+
+
+def lock(db: Session, message_ids: Iterable[int]) -> None:
+    """Holds the messages until the end of the transaction: always these before their attempts, and in one order."""
+    ids = sorted(set(message_ids))
+    db.execute(select(Message.id).where(Message.id.in_(ids)).order_by(Message.id).with_for_update())
+
+
+def _close_attempts(db: Session, results: Sequence[Result], now: datetime) -> None:
+    words = {"later": "not_processed"}
+    table = _table(Delivery)
+    db.connection().execute(
+        table.update()
+        .where(
+            table.c.id == bindparam("its_id"), or_(table.c.outcome.is_(None), table.c.outcome == "unknown")
+        )
+        .values(
+            outcome=bindparam("its_outcome"),
+            provider_id=bindparam("its_provider_id"),
+            error_code=bindparam("its_code"),
+            finished_at=bindparam("at"),
+        ),
+        [
+            {
+                "its_id": result.parcel.attempt_id,
+                "its_outcome": words.get(result.outcome, result.outcome),
+                "its_provider_id": result.provider_id,
+                "its_code": result.code,
+                "at": now,
+            }
+            for result in results
+        ],
+    )
+
+
+def _move(
+    db: Session, results: Sequence[Result], states: tuple[str, ...], now: datetime, **values: object
+) -> None:
+    """Changes the messages that are still in one of the states and have not been claimed anew since."""
+    table = _table(Message)
+    db.connection().execute(
+        table.update()
+        .where(
+            table.c.id == bindparam("its_id"),
+            table.c.fence == bindparam("its_fence"),
+            table.c.state.in_(states),
+        )
+        .values(lease_until=None, **values),
+        [{"its_id": result.parcel.message_id, "its_fence": result.parcel.fence} for result in results],
+    )
+
+
+def _queue_again(db: Session, results: Sequence[Result], now: datetime) -> None:
+    table = _table(Message)
+    ids = [result.parcel.message_id for result in results]
+    last_moments = dict(
+        db.execute(select(Message.id, Message.valid_until).where(Message.id.in_(ids))).tuples().all()
+    )
+    db.connection().execute(
+        table.update()
+        .where(
+            table.c.id == bindparam("its_id"),
+            table.c.fence == bindparam("its_fence"),
+            table.c.state == "sending",
+        )
+        .values(
+            state="queued",
+            lease_until=None,
+            next_attempt_at=bindparam("again_at"),
+            error_code=bindparam("its_code"),
+        ),
+        [
+            {
+                "its_id": result.parcel.message_id,
+                "its_fence": result.parcel.fence,
+                "its_code": result.code,
+                "again_at": min(now + backoff(result), last_moments[result.parcel.message_id]),
+            }
+            for result in results
+        ],
+    )
+
+
+def _table(entity: type[Base]) -> Table:
+    """The Core table: many rows in one statement, without objects."""
+    return cast(Table, entity.__table__)
+
+
+def backoff(result: Result) -> timedelta:
+    """How long to wait after a certain non-acceptance: doubling, with jitter, and never less than the provider asks for."""
+    longest = min(LONGEST_BACKOFF, FIRST_BACKOFF * float(2 ** min(result.parcel.attempt - 1, 10)))
+    jittered = longest * random.uniform(0.5, 1)
+    return max(jittered, result.after) if result.after else jittered
+
+
+def _locked(db: Session, result: Result, states: tuple[str, ...]) -> Message | None:
+    return db.scalars(
+        select(Message)
+        .where(
+            Message.id == result.parcel.message_id,
+            Message.fence == result.parcel.fence,
+            Message.state.in_(states),
+        )
+        .with_for_update()
+    ).one_or_none()
+
+
+def _park(db: Session, result: Result, now: datetime) -> None:
+    message = _locked(db, result, ("sending",))
+    if message is None:
+        return
+    message.state, message.lease_until, message.error_code = "unknown", None, result.code
+    letters.parked(db, message, now)
+
+
+def _fail(db: Session, result: Result, now: datetime) -> None:
+    message = _locked(db, result, ("sending", "unknown"))
+    if message is None:
+        return
+    message.state, message.lease_until, message.settled_at = "failed", None, now
+    message.error_code = result.code
+    letters.could_not_deliver(db, message, result.code or "unspecified", permanent=True, now=now)
+
+
+def sweep(db: Session, now: datetime, limit: int = 500) -> int:
+    """Attempts whose lease ran out (their dispatcher died in the call) become uncertain; how many."""
+    lost = db.scalars(
+        select(Message)
+        .where(Message.state == "sending", Message.lease_until <= now)
+        .order_by(Message.lease_until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for message in lost:
+        message.state, message.lease_until, message.error_code = "unknown", None, "lease"
+        letters.parked(db, message, now)
+        db.execute(
+            update(Delivery)
+            .where(
+                Delivery.message_id == message.id, Delivery.fence == message.fence, Delivery.outcome.is_(None)
+            )
+            .values(outcome="unknown", finished_at=now)
+        )
+    return len(lost)
+
+
+def to_look_for(db: Session, now: datetime, limit: int = 50) -> list[Parcel]:
+    """Uncertain attempts whose time to be looked for at the provider has come."""
+    due = or_(
+        *(
+            (Delivery.reconciled == times) & (Delivery.started_at <= now - wait)
+            for times, wait in enumerate(LOOK_AFTER)
+        )
+    )
+    rows = db.execute(
+        select(Delivery, Message.valid_until)
+        .join(Message, Message.id == Delivery.message_id)
+        .where(Delivery.outcome == "unknown", due)
+        .order_by(Delivery.started_at)
+        .limit(limit)
+    ).tuples()
+    return [
+        Parcel(
+            attempt_id=delivery.id,
+            message_id=delivery.message_id,
+            attempt=delivery.attempt,
+            fence=delivery.fence,
+            address=delivery.address,
+            body=delivery.body or "",
+            started_at=delivery.started_at,
+            valid_for=valid_until - now,
+        )
+        for delivery, valid_until in rows
+    ]
+
+
+def looked(db: Session, parcel: Parcel, provider_ids: Sequence[str], now: datetime) -> str:
+    """Records a look at the provider: `accepted` when it is there, `unknown` until the last look, then `queued` or `failed`."""
+    message = db.get_one(Message, parcel.message_id, with_for_update=True)
+    delivery = db.get_one(Delivery, parcel.attempt_id, with_for_update=True)
+    if delivery.outcome != "unknown":
+        return "settled"
+    others = select(Delivery.provider_id).where(Delivery.provider_id.in_(provider_ids))
+    taken = set(db.scalars(others))
+    ours = [provider_id for provider_id in provider_ids if provider_id not in taken]
+    current = message.fence == parcel.fence
+    if ours:
+        delivery.outcome, delivery.provider_id, delivery.finished_at = "accepted", ours[0], now
+        if message.state == "unknown" or (current and message.state in ("queued", "sending")):
+            message.state, message.settled_at, message.lease_until, message.error_code = (
+                "accepted",
+                now,
+                None,
+                None,
+            )
+            letters.found(db, message, now)
+        return "accepted"
+    delivery.reconciled += 1
+    if delivery.reconciled < len(LOOK_AFTER):
+        return "unknown"
+    delivery.outcome, delivery.finished_at = NOT_FOUND, now
+    if not current or message.state != "unknown":
+        return "settled"
+    return _give_up_or_repeat(db, message, now)
+
+
+def _give_up_or_repeat(db: Session, message: Message, now: datetime) -> str:
+    """It never left. A letter of the batch lane is queued once more; a code is asked for anew by the person."""
+    times_not_found = db.scalars(
+        select(Delivery.id).where(Delivery.message_id == message.id, Delivery.outcome == NOT_FOUND)
+    ).all()
+    if message.lane == "batch" and len(times_not_found) <= 1:
+        message.state, message.next_attempt_at, message.error_code = "queued", now, None
+        letters.found(db, message, now)
+        return "queued"
+    message.state, message.settled_at, message.error_code = "failed", now, NOT_FOUND
+    letters.could_not_deliver(db, message, NOT_FOUND, permanent=False, now=now)
+    return "failed"
+
+
+def wipe_bodies(db: Session, now: datetime, limit: int = 500) -> int:
+    """Forgets what was written in attempts that ended a week ago; how many."""
+    old = (
+        select(Delivery.id)
+        .where(
+            Delivery.body.is_not(None), Delivery.finished_at < now - KEEP_BODY, Delivery.outcome != "unknown"
+        )
+        .limit(limit)
+    )
+    ids = db.scalars(old).all()
+    db.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(ids))
+        .values(body=None)
+        .execution_options(synchronize_session=False)
+    )
+    return len(ids)
+
+
+def count_by_state(db: Session) -> dict[str, int]:
+    """How many messages are in each state; states without any are 0."""
+    found = dict(db.execute(select(Message.state, func.count()).group_by(Message.state)).tuples().all())
+    return {state: found.get(state, 0) for state in MESSAGE_STATES}

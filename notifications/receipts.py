@@ -1,0 +1,177 @@
+"""What the provider tells us: signatures checked, messages about messages kept raw, and applied afterwards by rank."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from urllib.parse import parse_qs
+
+from sqlalchemy import exists, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from twilio.request_validator import RequestValidator
+
+from companion.models import Message
+from companion.models.base import Base
+from companion.use_cases import message as letters
+from notifications.models import Delivery, Inbound, ProviderEvent
+
+KEEP_UNMATCHED = timedelta(days=7)
+LONGEST_INBOUND = 1600
+# Our words for Twilio's; an unknown one changes nothing.
+_STATE_BY_STATUS = {
+    "accepted": "accepted",
+    "scheduled": "accepted",
+    "queued": "accepted",
+    "sending": "accepted",
+    "sent": "sent",
+    "delivered": "delivered",
+    "read": "delivered",
+    "undelivered": "undelivered",
+    "failed": "failed",
+    "canceled": "failed",
+}
+# What the provider knows of a message beats what we feared or gave up.
+_RANK = {
+    "queued": 0,
+    "sending": 1,
+    "unknown": 1,
+    "expired": 1,
+    "cancelled": 1,
+    "accepted": 2,
+    "sent": 3,
+    "delivery_unknown": 3,
+    "undelivered": 4,
+    "failed": 4,
+    "delivered": 4,
+}
+# The handset cannot be reached now; the number itself is fine.
+_TEMPORARY = frozenset({"30003", "30008"})
+NOT_FOUND = "not_found"
+
+
+def genuine(tokens: Sequence[str], url: str, params: dict[str, list[str]], signature: str) -> bool:
+    """Whether the provider signed this, with the present or the next token. Without a token nothing is genuine."""
+    try:
+        return any(RequestValidator(token).validate(url, _Values(params), signature) for token in tokens)
+    except ValueError:
+        return False
+
+
+class _Values(dict[str, list[str]]):
+    """All values of a repeated parameter, under the name by which the SDK asks for them."""
+
+    def getlist(self, name: str) -> list[str]:
+        return self[name]
+
+
+def read_form(body: bytes) -> dict[str, list[str]]:
+    """A form post as it came: empty values kept, nothing trimmed. Raises `ValueError` on what is no form."""
+    return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=200)
+
+
+def keep_status(db: Session, params: dict[str, list[str]], attempt_id: str | None, *, now: datetime) -> None:
+    """Keeps what was said about a message, once however often it is said."""
+    provider_id, status = _first(params, "MessageSid")[:64], _first(params, "MessageStatus")[:20]
+    if not provider_id or not status:
+        return
+    code = _first(params, "ErrorCode")[:16] or None
+    said = "\0".join((provider_id, status, code or "", attempt_id or ""))
+    _add_once(
+        db,
+        ProviderEvent,
+        "digest",
+        delivery_id=attempt_id[:32] if attempt_id else None,
+        provider_id=provider_id,
+        status=status,
+        error_code=code,
+        at=now,
+        digest=sha256(said.encode()).hexdigest(),
+    )
+
+
+def keep_inbound(db: Session, provider_id: str, phone: str, body: str, *, now: datetime) -> None:
+    """Keeps an SMS that came in, once per provider id."""
+    _add_once(
+        db,
+        Inbound,
+        "provider_id",
+        provider_id=provider_id[:64],
+        phone=phone[:20],
+        phone_index=phone[:20],
+        body=body[:LONGEST_INBOUND],
+        at=now,
+    )
+
+
+def apply_events(db: Session, now: datetime, limit: int = 500) -> int:
+    """Lets what the provider said change the messages, in whatever order it came; how many events were used up.
+
+    An event whose message is not known yet (it can overtake our own commit) waits, at most a week.
+    """
+    known = exists().where(
+        or_(Delivery.id == ProviderEvent.delivery_id, Delivery.provider_id == ProviderEvent.provider_id)
+    )
+    events = db.scalars(
+        select(ProviderEvent)
+        .where(ProviderEvent.applied_at.is_(None), or_(known, ProviderEvent.at < now - KEEP_UNMATCHED))
+        .order_by(ProviderEvent.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    meant = {event.id: _delivery(db, event) for event in events}
+    ids = {delivery.message_id for delivery in meant.values() if delivery}
+    # In the order everybody else locks them, so that two processes never wait for each other.
+    locked = select(Message).where(Message.id.in_(ids)).order_by(Message.id).with_for_update()
+    messages = {
+        message.id: message for message in db.scalars(locked.execution_options(populate_existing=True))
+    }
+    for event in events:
+        if delivery := meant[event.id]:
+            _apply(db, messages[delivery.message_id], delivery, event, now)
+        event.applied_at = now
+    return len(events)
+
+
+def beats(state: str, error_code: str | None, told: str) -> bool:
+    """Whether what was told replaces the state: only a higher rank does, and *delivered* after *undelivered*."""
+    if state == "failed" and error_code == NOT_FOUND:
+        return True
+    if state == "undelivered" and told == "delivered":
+        return True
+    return _RANK[told] > _RANK[state]
+
+
+def _delivery(db: Session, event: ProviderEvent) -> Delivery | None:
+    if event.delivery_id and (delivery := db.get(Delivery, event.delivery_id)):
+        return delivery
+    return db.scalars(select(Delivery).where(Delivery.provider_id == event.provider_id).limit(1)).first()
+
+
+def _apply(db: Session, message: Message, delivery: Delivery, event: ProviderEvent, now: datetime) -> None:
+    told = _STATE_BY_STATUS.get(event.status)
+    if told is None:
+        return
+    # Whatever else it says: the provider has it.
+    delivery.provider_id = delivery.provider_id or event.provider_id
+    if delivery.outcome != "accepted":
+        delivery.outcome, delivery.finished_at = "accepted", now
+    if not beats(message.state, message.error_code, told):
+        return
+    if message.state == "unknown":
+        letters.found(db, message, now)
+    message.state, message.settled_at, message.lease_until = told, now, None
+    message.error_code = None
+    if told in ("undelivered", "failed"):
+        message.error_code = event.error_code or "unspecified"
+        permanent = message.error_code not in _TEMPORARY
+        letters.could_not_deliver(db, message, message.error_code, permanent=permanent, now=now)
+
+
+def _first(params: dict[str, list[str]], name: str) -> str:
+    return params.get(name, [""])[0]
+
+
+def _add_once(db: Session, table: type[Base], unique: str, **values: object) -> None:
+    """One statement, so that the same thing arriving twice at once is neither an error nor a second row."""
+    dialect = postgresql if db.get_bind().dialect.name == "postgresql" else sqlite
+    db.execute(dialect.insert(table).values(**values).on_conflict_do_nothing(index_elements=[unique]))

@@ -1,0 +1,105 @@
+"""Every word we send: one file per kind, channel and language beside this one; nothing in them tells of illness."""
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from babel.dates import format_datetime
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from companion.models import Message
+from companion.rules.cadence import to_local
+from companion.use_cases.sign_in import Words
+
+# The rest carry no link: there is nothing to do, or the answer is the message itself.
+WITH_LINK = frozenset(
+    {
+        "welcome",
+        "check_in",
+        "reminder",
+        "meeting",
+        "meeting_moved",
+        "new_link",
+        "relative_invited",
+        "sign_in_code",
+    }
+)
+_WHEN = {
+    "nb": "EEEE d. MMMM 'kl.' HH.mm",
+    "nn": "EEEE d. MMMM 'kl.' HH.mm",
+    "en": "EEEE d MMMM 'at' HH:mm",
+    "se": "d.M. 'dii.' HH.mm",
+}
+_GSM_7 = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_GSM_7_TWICE = frozenset("\f^{}\\[~]|€")
+
+
+def word(
+    letter: Message,
+    words: Words | None,
+    *,
+    public_url: str,
+    product: str,
+    institution: str,
+    channel: str = "sms",
+) -> str:
+    """The text of a letter in its person's language.
+
+    A name that would make the text longer than one segment (or, with letters such as á, dearer) is left out of the greeting.
+    """
+    person = letter.relative or letter.patient
+    meeting = letter.meeting
+    values: dict[str, Any] = {**letter.params, "product": product, "institution": institution}
+    if meeting is not None:
+        values |= {"when": spoken_time(meeting.starts_at, letter.language), "who": meeting.host.first_name}
+    if words is not None:
+        host = public_url.partition("://")[2].rstrip("/")
+        values |= {
+            "link": f"{host}/l#{words.token}",
+            "short": f"{host}/k",
+            "code": f"{words.code[:3]} {words.code[3:]}",
+        }
+    template = _environment().get_template(f"{letter.kind}/{channel}.{letter.language}.txt")
+    with_name: str = template.render(values, name=person.first_name if person else "")
+    if segments(with_name) == 1:
+        return with_name
+    without: str = template.render(values, name="")
+    return without if segments(without) < segments(with_name) else with_name
+
+
+def spoken_time(at: datetime, language: str) -> str:
+    """A moment as people say it, on the Norwegian wall clock: "tirsdag 10. november kl. 10.00"."""
+    return format_datetime(to_local(at), _WHEN[language], locale=language)
+
+
+def segments(text: str) -> int:
+    """How many SMS parts the text takes: 160 or 153 GSM-7 units, else 70 or 67 UTF-16 units."""
+    if all(letter in _GSM_7 or letter in _GSM_7_TWICE for letter in text):
+        # A two-unit letter is never split between two parts.
+        return _parts([2 if letter in _GSM_7_TWICE else 1 for letter in text], 160, 153)
+    return _parts([len(letter.encode("utf-16-le")) // 2 for letter in text], 70, 67)
+
+
+def _parts(units: list[int], alone: int, joined: int) -> int:
+    if sum(units) <= alone:
+        return 1
+    parts, room = 1, joined
+    for unit in units:
+        if unit > room:
+            parts, room = parts + 1, joined
+        room -= unit
+    return parts
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        autoescape=False,
+        auto_reload=False,
+    )
