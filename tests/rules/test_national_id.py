@@ -110,6 +110,42 @@ def test_every_marked_month_is_invented(month: int, day: int) -> None:
     assert (read.kind is Kind.D_NUMBER) == (day == 41)
 
 
+@pytest.mark.parametrize(
+    ("year", "lowest", "highest", "born"),
+    [
+        (0, 0, 499, 1900),
+        (53, 0, 499, 1953),
+        (99, 0, 499, 1999),
+        (54, 500, 749, 1854),
+        (99, 500, 749, 1899),
+        (0, 500, 999, 2000),
+        (39, 500, 999, 2039),
+        (40, 900, 999, 1940),
+        (99, 900, 999, 1999),
+        (40, 500, 899, None),
+        (53, 500, 899, None),
+        (54, 750, 899, None),
+    ],
+)
+def test_the_century_by_the_individual_number(year: int, lowest: int, highest: int, born: int | None) -> None:
+    """Both ends of each row; where an end has no valid control digits, its neighbour inside the row."""
+    for individuals in (range(lowest, lowest + 9), range(highest, highest - 9, -1)):
+        stems = (f"1501{year:02}{individual:03}" for individual in individuals)
+        number = next(filter(None, (with_first_remainder(stem, 0) for stem in stems)))
+        read = parse(number, allow_synthetic=False).birth_date
+        assert (read.year if read else None) == born
+
+
+@pytest.mark.parametrize(
+    ("year", "individual", "born"), [(54, 500, 1854), (40, 899, None), (40, 900, 1940), (99, 749, 1899)]
+)
+def test_the_very_ends_of_the_table(year: int, individual: int, born: int | None) -> None:
+    days = (f"{day:02}{month:02}{year:02}{individual:03}" for month in range(1, 13) for day in range(1, 29))
+    number = next(filter(None, (with_first_remainder(stem, 0) for stem in days)))
+    read = parse(number, allow_synthetic=False).birth_date
+    assert (read.year if read else None) == born
+
+
 def test_a_number_of_the_new_rules_tells_its_century_only_by_the_calendar() -> None:
     number = next(filter(None, (with_first_remainder(f"150126{n}", 2) for n in range(100, 140))))
     assert parse(number, allow_synthetic=True).birth_date is None
