@@ -1,0 +1,128 @@
+"""The application: everything put in its place."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import anyio.to_thread
+import httpx
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIWebSocketRoute
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+from starlette.routing import BaseRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from companion.clock import Clock, ShiftedClock, SystemClock
+from companion.crypto import KeyRing
+from companion.db import make_engine, make_sessions
+from companion.errors import Misconfigured
+from companion.models import DemoClock
+from companion.settings import Settings
+from web import demo as demo_room
+from web import errors, pages
+from web.deps import GuardedRoute, House
+from web.frame import Frame
+from web.oidc import Client, Door
+from web.routes import entry, health
+from web.security import Cookies, access_of
+from web.settings import WebSettings
+
+_STATIC = Path(__file__).parent / "static"
+
+ROUTERS: tuple[APIRouter, ...] = (entry.router, health.router)
+
+
+def create_app(
+    web: WebSettings | None = None,
+    *,
+    settings: Settings | None = None,
+    clock: Clock | None = None,
+    engine: Engine | None = None,
+    demo: bool = False,
+    personas: Sequence[Any] = (),
+    http: httpx.Client | None = None,
+) -> ASGIApp:
+    """The whole server as one ASGI application.
+
+    What is not passed in comes from the environment. Raises `Misconfigured`, also when a route does not say who it is for,
+    and when `demo` is asked for in production.
+    """
+    web, settings = web or WebSettings(), (settings or Settings()).require()
+    if demo and settings.environment == "production":
+        raise Misconfigured("the demo never runs in production; set COMPANION_ENVIRONMENT=demo")
+    engine = engine or make_engine(settings, pool_size=2 * web.in_flight)
+    real_clock = clock or SystemClock()
+    house = House(
+        settings=settings,
+        web=web,
+        clock=_demo_clock(engine, real_clock) if demo else real_clock,
+        real_clock=real_clock,
+        sessions=make_sessions(engine),
+        ring=cast(KeyRing, engine.dialect.companion_keys),  # type: ignore[attr-defined]
+        cookies=Cookies(settings.public_url),
+        templates=pages.environment(),
+        demo=demo,
+        personas=tuple(personas),
+    )
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    app.state.house = house
+    http = http or httpx.Client(timeout=httpx.Timeout(10, connect=3), follow_redirects=False)
+    if demo:
+        demo_room.furnish(app, house)
+    else:
+        house.doors = _doors(web, settings.public_url, http)
+    for router in ROUTERS:
+        _check(router.routes)
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=_STATIC, check_dir=False))
+    errors.register(app)
+    return Frame(
+        app,
+        clock=house.clock,
+        https=settings.public_url.startswith("https:"),
+        in_flight=web.in_flight,
+        max_body=web.max_body,
+        failure=errors.failure,
+    )
+
+
+def _check(routes: Sequence[BaseRoute]) -> None:
+    for route in routes:
+        if not isinstance(route, GuardedRoute | APIWebSocketRoute):
+            raise Misconfigured(f"{route} is not made by web.deps.new_router")
+        access_of(route.endpoint)
+
+
+def _doors(web: WebSettings, public_url: str, http: httpx.Client) -> dict[str, Door]:
+    doors = {}
+    for audience in ("patient", "professional"):
+        if issuer := getattr(web, f"oidc_{audience}_issuer"):
+            client = Client(
+                issuer=issuer,
+                client_id=getattr(web, f"oidc_{audience}_client_id"),
+                client_key=getattr(web, f"oidc_{audience}_client_key"),
+                acr=getattr(web, f"oidc_{audience}_acr"),
+                scope=getattr(web, f"oidc_{audience}_scope"),
+                pid_claim=getattr(web, f"oidc_{audience}_pid_claim"),
+                redirect_uri=f"{public_url.rstrip('/')}/oidc/callback/{audience}",
+            )
+            doors[audience] = Door(client, http)
+    return doors
+
+
+def _demo_clock(engine: Engine, base: Clock) -> ShiftedClock:
+    with Session(engine) as db:
+        row = db.get(DemoClock, 1)
+    return ShiftedClock(timedelta(seconds=row.shift_seconds if row else 0), base)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # A thread for every page in work and as many for web sockets and files (notes: 40, the default, is a third as fast).
+    house: House = app.state.house
+    anyio.to_thread.current_default_thread_limiter().total_tokens = 2 * house.web.in_flight
+    yield

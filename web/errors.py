@@ -1,0 +1,146 @@
+"""What went wrong, as a page that says what to do now: one table."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from sqlalchemy.exc import OperationalError, TimeoutError
+from starlette.exceptions import HTTPException
+
+from companion.errors import (
+    CompanionError,
+    Conflict,
+    Invalid,
+    LevelTooLow,
+    LinkExpired,
+    LinkLocked,
+    LinkUnknown,
+    NotAllowed,
+    NotFound,
+)
+from companion.rules.access import Level
+from web.deps import Pages, SignInNeeded, Visitor
+from web.oidc import SignInFailed
+from web.security import SAFE, FormRefused
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """The answer's status, and which words of `templates/errors/page.html`."""
+
+    status: int
+    words: str
+
+
+FAILED = Wrong(500, "failed")
+# The one table; where several fit, the first does.
+TABLE: tuple[tuple[type[Exception], Wrong], ...] = (
+    (NotFound, Wrong(404, "not_found")),
+    (FormRefused, Wrong(403, "form_refused")),
+    (NotAllowed, Wrong(403, "not_allowed")),
+    (LinkUnknown, Wrong(404, "link_unknown")),
+    (LinkExpired, Wrong(410, "link_expired")),
+    (LinkLocked, Wrong(423, "link_locked")),
+    (Conflict, Wrong(409, "conflict")),
+    (Invalid, Wrong(422, "invalid")),
+    (SignInFailed, Wrong(403, "sign_in_failed")),
+    (RequestValidationError, Wrong(422, "invalid")),
+    (OperationalError, Wrong(503, "away")),
+    (TimeoutError, Wrong(503, "away")),
+)
+BY_STATUS = {
+    404: "not_found",
+    405: "not_found",
+    403: "not_allowed",
+    413: "too_large",
+    422: "invalid",
+    503: "away",
+}
+
+
+def register(app: FastAPI) -> None:
+    """Makes the table the application's answer to everything that is raised."""
+    app.add_exception_handler(SignInNeeded, _sign_in)
+    app.add_exception_handler(LevelTooLow, _step_up)
+    app.add_exception_handler(HTTPException, _by_status)
+    for kind in (CompanionError, RequestValidationError, OperationalError, TimeoutError):
+        app.add_exception_handler(kind, _by_table)
+    app.add_exception_handler(Exception, lambda request, _: failure(request, FAILED.status))
+
+
+def look_up(error: Exception) -> Wrong:
+    """The table's line for an error."""
+    if isinstance(error, RequestValidationError) and all(e["loc"][0] == "path" for e in error.errors()):
+        return Wrong(404, "not_found")
+    return next((wrong for kind, wrong in TABLE if isinstance(error, kind)), FAILED)
+
+
+def error_page(request: Request, wrong: Wrong, **context: Any) -> Response:
+    """The page in the frame of whoever is asking; plain JSON for programs."""
+    if _is_program(request):
+        return JSONResponse({"error": wrong.words}, wrong.status)
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    audience = visitor.audience if visitor and visitor.name else None
+    frame = {"professional": "desk", "patient": "patient", "relative": "relative"}.get(
+        audience or "", "plain"
+    )
+    details = {
+        "wrong": wrong.words,
+        "frame": f"frames/{frame}.html",
+        "who": None,
+        "renew": None,
+        "request_id": request.state.id,
+    }
+    return Pages(request)("errors/page.html", status=wrong.status, **(details | context))
+
+
+def failure(request: Request, status: int) -> Response:
+    """For what never reached the application, or broke it: cannot fail itself."""
+    try:
+        return error_page(request, Wrong(status, BY_STATUS.get(status, "failed")))
+    except Exception:
+        return Response(
+            "Noe gikk galt hos oss. Prøv igjen om litt.", status, media_type="text/plain; charset=utf-8"
+        )
+
+
+def _sign_in(request: Request, error: Exception) -> Response:
+    needed = cast(SignInNeeded, error).audience
+    if _is_program(request):
+        return JSONResponse({"error": "sign_in"}, 401)
+    return RedirectResponse(
+        "/sign-in" + _way_back(request, {"to": needed} if needed == "professional" else {}), 303
+    )
+
+
+def _step_up(request: Request, error: Exception) -> Response:
+    needed = cast(LevelTooLow, error).required
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    if visitor is not None and visitor.level is Level.link and needed == Level.code.name:
+        return RedirectResponse("/birth-date" + _way_back(request, {}), 303)
+    return RedirectResponse("/sign-in" + _way_back(request, {"level": needed}), 303)
+
+
+def _by_status(request: Request, error: Exception) -> Response:
+    status = cast(HTTPException, error).status_code
+    return error_page(request, Wrong(status, BY_STATUS.get(status, "failed")))
+
+
+def _by_table(request: Request, error: Exception) -> Response:
+    return error_page(request, look_up(error), who=error.who if isinstance(error, Conflict) else None)
+
+
+def _way_back(request: Request, query: dict[str, str]) -> str:
+    if request.method in SAFE:
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        query = query | {"next": path}
+    return f"?{urlencode(query)}" if query else ""
+
+
+def _is_program(request: Request) -> bool:
+    if request.url.path.startswith(("/hooks/", "/api/")):
+        return True
+    return request.headers.get("content-type", "").startswith("application/json")

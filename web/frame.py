@@ -1,0 +1,131 @@
+"""What surrounds every request: its id and moment, limits, headers, one line in the log, and a page when all else fails."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from companion.clock import Clock
+from web import security
+
+log = structlog.get_logger("web")
+
+_ANSWERS = Counter("web_requests_total", "Answers by route and status.", ["method", "route", "status"])
+_SECONDS = Histogram("web_request_seconds", "Time to answer, by route.", ["route"])
+# They hold no database connection. The demo's provider is asked while another request waits for it.
+_WITHOUT_SLOT = ("/static/", "/demo/idp", "/healthz")
+
+FailurePage = Callable[[Request, int], Response]
+
+
+class Frame:
+    """The outermost layer. At most `in_flight` requests are worked on at once, each with its body already received:
+    so whoever holds the database's lock always has a thread to go on in, and a slow sender keeps nobody waiting.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, clock: Clock, https: bool, in_flight: int, max_body: int, failure: FailurePage
+    ) -> None:
+        self._app, self._clock, self._https = app, clock, https
+        self._slots = asyncio.Semaphore(in_flight)
+        self._max_body, self._failure = max_body, failure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request or web socket."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        scope.setdefault("state", {}).update(id=uuid4().hex, now=self._clock.now())
+        if scope["type"] == "websocket":
+            return await self._app(scope, receive, send)
+        await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began, status, started = time.perf_counter(), 500, False
+
+        async def dressed(message: Message) -> None:
+            nonlocal status, started
+            if message["type"] == "http.response.start":
+                status, started = message["status"], True
+                self._dress(scope, MutableHeaders(scope=message))
+            await send(message)
+
+        try:
+            body = await _body(scope, receive, self._max_body)
+            if body is None:
+                await self._failure(Request(scope), 413)(scope, receive, dressed)
+            elif scope["path"].startswith(_WITHOUT_SLOT):
+                await self._app(scope, _replay(body, receive), dressed)
+            else:
+                async with self._slots:
+                    await self._app(scope, _replay(body, receive), dressed)
+        except Exception as error:
+            # Only the kind of error: texts of errors may quote what somebody typed.
+            log.error("failed", id=scope["state"]["id"], error=type(error).__name__, at=_where(error))
+            if not started:
+                await self._failure(Request(scope), 500)(scope, receive, dressed)
+        finally:
+            _note(scope, status, time.perf_counter() - began)
+
+    def _dress(self, scope: Scope, headers: MutableHeaders) -> None:
+        for name, value in security.headers(scope["path"], https=self._https).items():
+            headers.setdefault(name, value)
+        headers.setdefault("Cache-Control", "no-store")
+        headers["X-Request-Id"] = scope["state"]["id"]
+
+
+async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
+    """The whole body, or None when it is larger than we take."""
+    if any(name == b"content-length" and int(value) > limit for name, value in scope["headers"]):
+        return None
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            return None
+        if not message.get("more_body"):
+            break
+    return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    waiting = [body]
+
+    async def again() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return again
+
+
+def _note(scope: Scope, status: int, seconds: float) -> None:
+    # The route's template: an address may carry ids.
+    route = getattr(scope.get("route"), "path", "-")
+    _ANSWERS.labels(scope["method"], route, status).inc()
+    _SECONDS.labels(route).observe(seconds)
+    log.info(
+        "request",
+        id=scope["state"]["id"],
+        method=scope["method"],
+        route=route,
+        status=status,
+        ms=round(seconds * 1000, 1),
+    )
+
+
+def _where(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""

@@ -1,0 +1,224 @@
+"""Signing in at ID-porten and HelseID: OpenID Connect code flow with PKCE and private_key_jwt, nothing taken on trust.
+
+Own code because HelseID's profile wants more than the libraries offer; joserfc does the signatures.
+"""
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet, RSAKey, import_key
+from pydantic import SecretStr
+
+from companion.errors import CompanionError, Misconfigured
+
+_KEPT = timedelta(hours=1)
+_LEEWAY = 30
+_ASSERTION_LIFE = 60
+_ID_TOKEN_ALGORITHMS = ["RS256", "ES256", "PS256"]
+
+
+class SignInFailed(CompanionError):
+    """The provider's answer does not prove who it is. The text says which check failed, never a value."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """What one provider knows us by, and what we demand of it."""
+
+    issuer: str
+    client_id: str
+    client_key: SecretStr
+    acr: str
+    scope: str
+    pid_claim: str
+    redirect_uri: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One sign-in under way, kept in a signed cookie between leaving and coming back."""
+
+    audience: str
+    state: str
+    nonce: str
+    verifier: str
+    next: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For the cookie."""
+        return asdict(self)
+
+
+class Door:
+    """One provider's door. `http` is shared and has explicit timeouts."""
+
+    def __init__(self, client: Client, http: httpx.Client) -> None:
+        self._client, self._http = client, http
+        self._key = _signing_key(client)
+        self._metadata: tuple[datetime, dict[str, Any]] | None = None
+        self._keys: tuple[datetime, KeySet] | None = None
+
+    def leave(
+        self, audience: str, *, next: str, lang: str, hint: str | None, now: datetime
+    ) -> tuple[str, Attempt]:
+        """The provider's address to go to, and what to remember meanwhile. Raises `SignInFailed` when the provider is away."""
+        attempt = Attempt(
+            audience=audience,
+            state=secrets.token_urlsafe(24),
+            nonce=secrets.token_urlsafe(24),
+            verifier=secrets.token_urlsafe(48),
+            next=next,
+        )
+        query = {
+            "response_type": "code",
+            "client_id": self._client.client_id,
+            "redirect_uri": self._client.redirect_uri,
+            "scope": self._client.scope,
+            "state": attempt.state,
+            "nonce": attempt.nonce,
+            "code_challenge": challenge(attempt.verifier),
+            "code_challenge_method": "S256",
+            "acr_values": self._client.acr,
+            "ui_locales": lang,
+        }
+        if hint:
+            query["login_hint"] = hint
+        return f"{self._provider(now)['authorization_endpoint']}?{urlencode(query)}", attempt
+
+    def come_back(self, attempt: Attempt, answer: Mapping[str, str], *, now: datetime) -> dict[str, Any]:
+        """The verified claims, with the national id as `pid`. Raises `SignInFailed`, naming the check that failed."""
+        if not secrets.compare_digest(answer.get("state", ""), attempt.state):
+            raise SignInFailed("state")
+        if answer.get("iss", self._client.issuer) != self._client.issuer:
+            raise SignInFailed("iss of the answer")
+        if "code" not in answer:
+            raise SignInFailed("no code")
+        token = self._trade(answer["code"], attempt, now)
+        claims = self._verify(token, attempt, now)
+        pid = claims.get(self._client.pid_claim)
+        if not isinstance(pid, str) or not pid:
+            raise SignInFailed("no national id")
+        return claims | {"pid": pid}
+
+    def _trade(self, code: str, attempt: Attempt, now: datetime) -> str:
+        answer = self._ask(
+            "POST",
+            self._provider(now)["token_endpoint"],
+            data={
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": self._client.redirect_uri,
+                "client_id": self._client.client_id,
+                "code_verifier": attempt.verifier,
+                "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                "client_assertion": self._assertion(now),
+            },
+        )
+        token = answer.get("id_token")
+        if not isinstance(token, str):
+            raise SignInFailed("no id token")
+        return token
+
+    def _assertion(self, now: datetime) -> str:
+        at = int(now.timestamp())
+        header = {"alg": "ES256" if isinstance(self._key, ECKey) else "RS256", "typ": "JWT"}
+        if self._key.kid:
+            header["kid"] = self._key.kid
+        claims = {
+            "iss": self._client.client_id,
+            "sub": self._client.client_id,
+            "aud": self._client.issuer,
+            "jti": secrets.token_urlsafe(16),
+            "iat": at,
+            "exp": at + _ASSERTION_LIFE,
+        }
+        return jwt.encode(header, claims, self._key)
+
+    def _verify(self, token: str, attempt: Attempt, now: datetime) -> dict[str, Any]:
+        try:
+            decoded = jwt.decode(token, self._key_set(now), algorithms=_ID_TOKEN_ALGORITHMS)
+        except (JoseError, ValueError):
+            try:  # the provider may have changed its keys since we last looked
+                decoded = jwt.decode(token, self._key_set(now, fresh=True), algorithms=_ID_TOKEN_ALGORITHMS)
+            except (JoseError, ValueError):
+                raise SignInFailed("signature") from None
+        claims: dict[str, Any] = dict(decoded.claims)
+        audiences = claims.get("aud")
+        audiences = audiences if isinstance(audiences, list) else [audiences]
+        at = now.timestamp()
+        checks = {
+            "iss": claims.get("iss") == self._client.issuer,
+            "aud": self._client.client_id in audiences,
+            "azp": claims.get("azp", self._client.client_id) == self._client.client_id
+            and (len(audiences) == 1 or "azp" in claims),
+            "exp": _number(claims.get("exp")) > at - _LEEWAY,
+            "iat": 0 < _number(claims.get("iat")) < at + _LEEWAY,
+            "nonce": secrets.compare_digest(str(claims.get("nonce", "")), attempt.nonce),
+            "acr": claims.get("acr") == self._client.acr,
+        }
+        for name, right in checks.items():
+            if not right:
+                raise SignInFailed(name)
+        return claims
+
+    def _provider(self, now: datetime) -> dict[str, Any]:
+        if self._metadata is None or now - self._metadata[0] > _KEPT:
+            found = self._ask("GET", self._client.issuer.rstrip("/") + "/.well-known/openid-configuration")
+            if found.get("issuer") != self._client.issuer:
+                raise SignInFailed("issuer of the discovery document")
+            self._metadata = (now, found)
+        return self._metadata[1]
+
+    def _key_set(self, now: datetime, fresh: bool = False) -> KeySet:
+        if fresh or self._keys is None or now - self._keys[0] > _KEPT:
+            document: Any = self._ask("GET", self._provider(now)["jwks_uri"])
+            self._keys = (now, KeySet.import_key_set(document))
+        return self._keys[1]
+
+    def _ask(self, method: str, url: str, data: dict[str, str] | None = None) -> dict[str, Any]:
+        try:
+            answer = self._http.request(method, url, data=data, headers={"Accept": "application/json"})
+            answer.raise_for_status()
+            document = answer.json()
+        except (httpx.HTTPError, ValueError):
+            raise SignInFailed("the provider did not answer as agreed") from None
+        if not isinstance(document, dict):
+            raise SignInFailed("the provider did not answer as agreed")
+        return document
+
+
+def challenge(verifier: str) -> str:
+    """PKCE's S256."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def _signing_key(client: Client) -> RSAKey | ECKey:
+    given = client.client_key.get_secret_value().strip()
+    try:
+        key = import_key(json.loads(given)) if given.startswith("{") else _from_pem(given)
+    except (JoseError, ValueError):
+        raise Misconfigured(f"the client key for {client.issuer} is neither a JWK nor PEM") from None
+    if not isinstance(key, RSAKey | ECKey) or not key.is_private:
+        raise Misconfigured(f"the client key for {client.issuer} must be a private RSA or EC key")
+    return key
+
+
+def _from_pem(text: str) -> RSAKey | ECKey:
+    try:
+        return RSAKey.import_key(text)
+    except (JoseError, ValueError):
+        return ECKey.import_key(text)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

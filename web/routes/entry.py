@@ -1,0 +1,324 @@
+"""The doors: links, typed codes, one-time codes, BankID and HelseID, and the way out."""
+
+from datetime import date, datetime, timedelta
+from typing import Literal, cast
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
+from companion.rules.access import ActorKind, Level
+from companion.use_cases import sign_in
+from web import birth_date
+from web.deps import Db, Fields, House, MaybeSigned, Now, Page, Posted, TheHouse, go, language_of, new_router
+from web.errors import error_page, look_up
+from web.oidc import Attempt, SignInFailed
+from web.pages import OSLO
+from web.security import access, local_path
+
+router = new_router()
+
+HOME: dict[str, str] = {"patient": "/patient", "relative": "/relative", "professional": "/staff"}
+_LOGIN_LIFE = timedelta(minutes=10)
+
+Provider = Literal["patient", "professional"]
+
+
+@router.get("/")
+@access("public")
+def front(page: Page, signed: MaybeSigned, house: TheHouse) -> Response:
+    """The way in; whoever is signed in goes home."""
+    if signed:
+        return go("/birth-date" if signed.actor.level is Level.link else HOME[signed.actor.kind])
+    return go("/demo") if house.demo else page("entry/front.html")
+
+
+# --- choosing a door --------------------------------------------------------------------------------------------------
+
+
+@router.get("/sign-in")
+@access("public")
+def choose(page: Page, house: TheHouse, next: str = "", to: str = "", level: str = "") -> Response:
+    """BankID, a code by SMS, or HelseID for those who work here."""
+    return page(
+        "entry/sign_in.html",
+        next=local_path(next) or "",
+        surer=level == Level.high.name,
+        working=to == "professional",
+        doors=frozenset(house.doors),
+    )
+
+
+@router.get("/sign-in/code")
+@access("public")
+def code_form(page: Page, next: str = "") -> Response:
+    """Asks for the mobile number."""
+    return page("entry/code_number.html", next=local_path(next) or "", phone="", problems={})
+
+
+@router.post("/sign-in/code")
+@access("public")
+def code_ask(page: Page, db: Db, now: Now, fields: Posted) -> Response:
+    """Sends the code, and asks for it in the same way whether or not anybody has that number."""
+    phone, after = fields.get("phone", ""), local_path(fields.get("next")) or ""
+    try:
+        sign_in.ask_for_code(db, phone, now=now)
+    except Invalid as error:
+        return page("entry/code_number.html", status=422, next=after, phone=phone, problems=error.problems)
+    return page("entry/code_enter.html", next=after, phone=phone, fields=Fields(), problems={})
+
+
+@router.post("/sign-in/code/enter")
+@access("public")
+def code_enter(request: Request, page: Page, db: Db, now: Now, house: TheHouse, fields: Posted) -> Response:
+    """The code and the birth date open."""
+    phone, after = fields.get("phone", ""), local_path(fields.get("next")) or ""
+    try:
+        opened = sign_in.enter_code(db, phone, fields.get("code", ""), _birth(fields, now), now=now)
+    except Invalid as error:
+        return page(
+            "entry/code_enter.html",
+            status=422,
+            next=after,
+            phone=phone,
+            fields=fields,
+            problems=error.problems,
+        )
+    except LinkProblem:
+        return page(
+            "entry/code_enter.html",
+            status=423,
+            next=after,
+            phone="",
+            fields=fields,
+            problems={"code": "locked"},
+        )
+    return _let_in(house, opened, after or HOME[opened.sign_in.audience])
+
+
+# --- links and typed codes --------------------------------------------------------------------------------------------
+
+
+@router.get("/l")
+@access("public")
+def link_page(page: Page) -> Response:
+    """The page a link opens. What is after # stays in the browser; a script posts it. Opening it spends nothing."""
+    return page("entry/link.html")
+
+
+@router.post("/l")
+@access("public")
+def link_redeem(request: Request, db: Db, now: Now, house: TheHouse, fields: Posted) -> Response:
+    """Recognises the letter the link came in."""
+    token = fields.get("token", "")
+    try:
+        opened = sign_in.redeem_link(db, token, now=now)
+    except LinkProblem as error:
+        return _shut(request, error, token=None if isinstance(error, LinkUnknown) else token)
+    return _recognised(db, house, opened)
+
+
+@router.post("/l/new")
+@access("public")
+def link_new(page: Page, db: Db, now: Now, signed: MaybeSigned, fields: Posted) -> Response:
+    """A fresh link to the registered number; the answer is the same whatever came of it."""
+    sign_in.send_new_link(db, token=fields.get("token"), sign_in=signed.sign_in if signed else None, now=now)
+    return page("entry/link_sent.html")
+
+
+@router.get("/k")
+@access("public")
+def typed_form(page: Page) -> Response:
+    """For those who type: the number and the six digits of the message."""
+    return page("entry/typed.html", fields=Fields(), problems={})
+
+
+@router.post("/k")
+@access("public")
+def typed_redeem(request: Request, page: Page, db: Db, now: Now, house: TheHouse, fields: Posted) -> Response:
+    """Recognises the letter by number and digits."""
+    try:
+        opened = sign_in.redeem_typed(db, fields.get("phone", ""), fields.get("code", ""), now=now)
+    except Invalid as error:
+        return page("entry/typed.html", status=422, fields=fields, problems=error.problems)
+    except LinkUnknown:
+        return page("entry/typed.html", status=422, fields=fields, problems={"code": "wrong"})
+    except LinkProblem as error:
+        return _shut(request, error)
+    return _recognised(db, house, opened)
+
+
+@router.get("/birth-date")
+@access("any")
+def birth_form(page: Page, db: Db, signed: MaybeSigned, next: str = "") -> Response:
+    """Er du Kari? Skriv fødselsdatoen din."""
+    assert signed is not None
+    if signed.actor.level is not Level.link:
+        return go(HOME[signed.actor.kind])
+    return page(
+        "entry/birth_date.html",
+        next=local_path(next) or "",
+        first_name=sign_in.first_name(db, signed.sign_in),
+        fields=Fields(),
+        problems={},
+    )
+
+
+@router.post("/birth-date")
+@access("any")
+def birth_check(
+    request: Request, page: Page, db: Db, now: Now, house: TheHouse, signed: MaybeSigned, fields: Posted
+) -> Response:
+    """The right date opens what the letter was about."""
+    assert signed is not None
+    if signed.actor.level is not Level.link:
+        return go(HOME[signed.actor.kind])
+    after = local_path(fields.get("next")) or ""
+    try:
+        opened = sign_in.confirm_birth_date(db, signed.sign_in, _birth(fields, now), now=now)
+    except Invalid as error:
+        return page(
+            "entry/birth_date.html",
+            status=422,
+            next=after,
+            first_name=sign_in.first_name(db, signed.sign_in),
+            fields=fields,
+            problems=error.problems,
+        )
+    except LinkProblem as error:
+        return _shut(request, error, token="")
+    return _let_in(house, opened, after or _landing(db, opened))
+
+
+# --- BankID and HelseID -----------------------------------------------------------------------------------------------
+
+
+@router.get("/sign-in/{provider}")
+@access("public")
+def leave(
+    request: Request, provider: Provider, house: TheHouse, now: Now, next: str = "", hint: str | None = None
+) -> Response:
+    """Off to the provider."""
+    if provider not in house.doors:
+        raise NotFound
+    address, attempt = house.doors[provider].leave(
+        provider, next=local_path(next) or "", lang=language_of(request), hint=hint, now=now
+    )
+    response = RedirectResponse(_here(house, address), 303)
+    house.cookies.put(
+        response,
+        house.cookies.login,
+        _signer(house).dumps(attempt.as_dict()),
+        int(_LOGIN_LIFE.total_seconds()),
+    )
+    return response
+
+
+@router.get("/oidc/callback/{provider}")
+@access("public")
+def come_back(
+    request: Request, provider: Provider, db: Db, now: Now, house: TheHouse, page: Page
+) -> Response:
+    """Back from the provider: verified, and known here."""
+    attempt = _attempt(request, house)
+    if attempt is None or attempt.audience != provider or provider not in house.doors:
+        raise SignInFailed("no sign-in under way")
+    claims = house.doors[provider].come_back(attempt, request.query_params, now=now)
+    try:
+        opened = sign_in.from_identity(db, cast(ActorKind, provider), claims, now=now)
+    except NotFound:
+        response: Response = page("entry/not_known.html", status=403, working=provider == "professional")
+    else:
+        response = _let_in(house, opened, attempt.next or HOME[opened.sign_in.audience])
+    house.cookies.drop(response, house.cookies.login)
+    return response
+
+
+@router.get("/oidc/front-channel-logout")
+@access("public")
+def signed_out_there(db: Db, now: Now, iss: str = "", sid: str = "") -> Response:
+    """Signed out at the provider. It comes in a frame without our cookie, so the provider's session id decides."""
+    if iss and sid:
+        sign_in.end_at_provider(db, iss, sid, now=now)
+    return Response(status_code=204)
+
+
+# --- out --------------------------------------------------------------------------------------------------------------
+
+
+@router.post("/sign-out")
+@access("public")
+def sign_out(db: Db, now: Now, house: TheHouse, signed: MaybeSigned) -> Response:
+    """Ends the session, and asks the browser to forget what it kept."""
+    if signed:
+        sign_in.end(db, signed.sign_in, now=now)
+    response = go("/signed-out")
+    house.cookies.drop(response, house.cookies.session)
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+@router.get("/signed-out")
+@access("public")
+def signed_out(page: Page) -> Response:
+    """Out, and how to come in again."""
+    return page("entry/signed_out.html")
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _let_in(house: House, opened: sign_in.Opened, path: str) -> Response:
+    response = go(path)
+    house.cookies.put(response, house.cookies.session, opened.secret)
+    return response
+
+
+def _recognised(db: Db, house: House, opened: sign_in.Opened) -> Response:
+    """A link to a meeting leads to its waiting room; every other one asks for the birth date first."""
+    landing = sign_in.landing(db, opened.sign_in)
+    return _let_in(house, opened, f"/meeting/{landing.id}" if landing.purpose == "meeting" else "/birth-date")
+
+
+def _landing(db: Db, opened: sign_in.Opened) -> str:
+    landing = sign_in.landing(db, opened.sign_in)
+    if landing.purpose == "meeting":
+        return f"/meeting/{landing.id}"
+    if landing.purpose == "check_in" and opened.sign_in.audience == "patient":
+        return f"/patient/check-in/{landing.id}"
+    return HOME[opened.sign_in.audience]
+
+
+def _shut(request: Request, error: LinkProblem, token: str | None = None) -> Response:
+    """The page of a link that does not open; `token` (empty: the session knows) lets it offer a new one. Tries are kept."""
+    return error_page(request, look_up(error), renew=token)
+
+
+def _birth(fields: Fields, now: datetime) -> date | None:
+    """The date as typed; what cannot be a date is nobody's birth date, so it does not cost a try."""
+    return birth_date.read(
+        fields.get("day", ""),
+        fields.get("month", ""),
+        fields.get("year", ""),
+        today=now.astimezone(OSLO).date(),
+    )
+
+
+def _signer(house: House) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(house.ring.index("login cookie", "signing key"))
+
+
+def _attempt(request: Request, house: House) -> Attempt | None:
+    try:
+        kept = _signer(house).loads(
+            request.cookies.get(house.cookies.login, ""), max_age=int(_LOGIN_LIFE.total_seconds())
+        )
+    except BadSignature:
+        return None
+    return Attempt(**kept)
+
+
+def _here(house: House, address: str) -> str:
+    """An address of our own as a path, so that whoever came by another name of the same machine stays there."""
+    return address.removeprefix(house.settings.public_url.rstrip("/"))

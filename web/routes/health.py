@@ -1,0 +1,79 @@
+"""Whether the house stands, and the few pages and files the law and the browsers ask for."""
+
+from datetime import timedelta
+
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from companion.models import Heartbeat
+from web.deps import Db, Now, Page, TheHouse, new_router
+from web.security import access
+
+router = new_router()
+
+DISPATCHER_SEEN_WITHIN = timedelta(minutes=2)
+
+
+@router.get("/healthz")
+@access("public")
+def healthz() -> Response:
+    """The process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz")
+@access("public")
+def readyz(db: Db, house: TheHouse) -> Response:
+    """The database answers and the dispatcher was here within two minutes."""
+    try:
+        last = db.scalar(select(func.max(Heartbeat.at)))
+    except SQLAlchemyError:
+        db.rollback()
+        return JSONResponse({"database": "away", "dispatcher": "unknown"}, 503)
+    seen = last is not None and house.real_clock.now() - last <= DISPATCHER_SEEN_WITHIN
+    return JSONResponse({"database": "ok", "dispatcher": "ok" if seen else "away"}, 200 if seen else 503)
+
+
+@router.get("/.well-known/security.txt")
+@access("public")
+def security_txt(house: TheHouse, now: Now) -> Response:
+    """Whom to tell about a weakness (RFC 9116)."""
+    contact = house.web.security_contact or f"{house.settings.public_url.rstrip('/')}/privacy"
+    expires = (now + timedelta(days=180)).strftime("%Y-%m-%dT00:00:00Z")
+    lines = (f"Contact: {contact}", f"Expires: {expires}", "Preferred-Languages: nb, nn, en")
+    return PlainTextResponse("\n".join(lines) + "\n")
+
+
+@router.get("/manifest.webmanifest")
+@access("public")
+def manifest(house: TheHouse) -> Response:
+    """What a phone needs to put the product on its home screen."""
+    return JSONResponse(
+        {
+            "name": house.settings.product_name,
+            "short_name": house.settings.product_name,
+            "lang": "nb",
+            "id": "/",
+            "start_url": "/",
+            "scope": "/",
+            "display": "standalone",
+            "background_color": "#f2f4f3",
+            "theme_color": "#0b5a6f",
+        },
+        media_type="application/manifest+json",
+    )
+
+
+@router.get("/accessibility")
+@access("public")
+def accessibility(page: Page) -> Response:
+    """The accessibility statement."""
+    return page("entry/accessibility.html")
+
+
+@router.get("/privacy")
+@access("public")
+def privacy(page: Page) -> Response:
+    """What is kept, why, and the person's rights."""
+    return page("entry/privacy.html")

@@ -1,0 +1,37 @@
+"""What the web server reads from the environment (`WEB_*`)."""
+
+from typing import Literal
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class WebSettings(BaseSettings):
+    """The server's settings. An empty issuer means: that door is shut."""
+
+    model_config = SettingsConfigDict(env_prefix="WEB_", extra="ignore")
+
+    oidc_patient_issuer: str = ""
+    oidc_patient_client_id: str = ""
+    oidc_patient_client_key: SecretStr = SecretStr("")
+    oidc_patient_acr: str = "idporten-loa-high"
+    oidc_patient_scope: str = "openid profile"
+    oidc_patient_pid_claim: str = "pid"
+
+    oidc_professional_issuer: str = ""
+    oidc_professional_client_id: str = ""
+    oidc_professional_client_key: SecretStr = SecretStr("")
+    oidc_professional_acr: str = "Level4"
+    oidc_professional_scope: str = "openid profile helseid://scopes/identity/pid"
+    oidc_professional_pid_claim: str = "helseid://claims/identity/pid"
+
+    video: Literal["room", "jitsi", "whereby", "livekit"] = "room"
+    turn_urls: str = ""
+    turn_secret: SecretStr = SecretStr("")
+
+    trusted_proxies: str = ""
+    metrics_port: int | None = None
+    security_contact: str = ""
+    # Pages served at the same time; each holds a thread and a database connection (notes: three times the default's throughput).
+    in_flight: int = 4
+    max_body: int = 1_000_000
