@@ -41,6 +41,8 @@ POSTPONE_AT_MOST = 2
 ANSWERABLE = ("asked", "postponed")
 # A human already knows that this very check-in needs a phone call, so silence about it is no news.
 ALREADY_TOLD = ("call_due", "undeliverable")
+# These speak of the asking, not of the answer: no step the person is waiting for.
+BEFORE_ANSWER = ("call_due", "no_answer", "not_asked", "postponed_twice", "undeliverable", "parked_message")
 # An answer passed by is kept as the empty text: seen, and left open on purpose.
 PASSED_BY = ""
 STATUS_BY_ANSWER = {"yes": "started", "not_yet": "not_started", "unknown": "unknown"}
@@ -98,7 +100,7 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class _Asking:
+class Asking:
     """A check-in with what it asks and what has been answered."""
 
     questions: questionnaire.Questionnaire
@@ -107,7 +109,19 @@ class _Asking:
 
     @property
     def counted(self) -> dict[str, questionnaire.Value]:
+        """The answers that count."""
         return questionnaire.counted_answers(self.questions, self.answers)
+
+    @property
+    def visible(self) -> list[questionnaire.Item]:
+        """The questions to be asked as things stand."""
+        return questionnaire.visible_questions(self.questions, self.answers)
+
+    @property
+    def said(self) -> list[tuple[questionnaire.Item, questionnaire.Value]]:
+        """Each question that was answered, with its answer, in order."""
+        counted = self.counted
+        return [(item, counted[item.link_id]) for item in self.visible if item.link_id in counted]
 
 
 # --- the tick -----------------------------------------------------------------------------------------------------
@@ -338,9 +352,8 @@ def page(db: Session, who: Actor, check_in_id: UUID, link_id: str | None, *, now
     check_in = _open(db, who, check_in_id)
     asking = _asking(db, check_in)
     questions, answers = asking.questions, asking.answers
-    visible = questionnaire.visible_questions(questions, answers)
-    going_on = questionnaire.first_unanswered(questions, answers) or visible[-1]
-    item = going_on if link_id is None else _visible(visible, link_id)
+    going_on = questionnaire.first_unanswered(questions, answers) or asking.visible[-1]
+    item = going_on if link_id is None else _visible(asking, link_id)
     number, total = questionnaire.progress(questions, answers, item.link_id)
     previous = questionnaire.previous_question(questions, answers, item.link_id)
     return QuestionPage(
@@ -364,7 +377,7 @@ def save(
     """
     check_in = _open(db, who, check_in_id, hold=True)
     asking = _asking(db, check_in)
-    item = _visible(questionnaire.visible_questions(asking.questions, asking.answers), link_id)
+    item = _visible(asking, link_id)
     if len(raw) > 1:
         raise Invalid({"answer": "not_an_option"})
     try:
@@ -401,9 +414,7 @@ def finish(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
     _refuse_closed(check_in)
     asking = _asking(db, check_in)
     missing = [
-        item.link_id
-        for item in questionnaire.visible_questions(asking.questions, asking.answers)
-        if item.required and asking.answers.get(item.link_id) is None
+        item.link_id for item in asking.visible if item.required and asking.answers.get(item.link_id) is None
     ]
     if missing:
         raise Invalid(dict.fromkeys(missing, "required"))
@@ -465,7 +476,13 @@ def _own(db: Session, who: Actor, check_in_id: UUID, *, hold: bool = False) -> C
         .join(CheckIn.plan)
         .join(CheckIn.patient)
         .where(CheckIn.id == check_in_id, CheckIn.patient_id == who.id, CheckIn.state != "planned")
-        .options(contains_eager(CheckIn.plan), contains_eager(CheckIn.patient), selectinload(CheckIn.answers))
+        .options(
+            contains_eager(CheckIn.plan)
+            .joinedload(Plan.stay, innerjoin=True)
+            .joinedload(Stay.ward, innerjoin=True),
+            contains_eager(CheckIn.patient).joinedload(Patient.municipality, innerjoin=True),
+            selectinload(CheckIn.answers),
+        )
         .execution_options(populate_existing=True)
     )
     if hold:
@@ -487,39 +504,39 @@ def _refuse_closed(check_in: CheckIn) -> None:
         raise Conflict("answered" if check_in.state == "answered" else "expired")
 
 
-def _visible(visible: Iterable[questionnaire.Item], link_id: str) -> questionnaire.Item:
-    for item in visible:
+def _visible(asking: Asking, link_id: str) -> questionnaire.Item:
+    for item in asking.visible:
         if item.link_id == link_id:
             return item
     raise NotFound("question")
 
 
-def _asking(db: Session, check_in: CheckIn) -> _Asking:
-    """What the check-in asks. Once it has ended, what it asked then: later statuses change nothing."""
-    stay = (
-        db.scalars(
-            select(Stay)
-            .where(Stay.id == check_in.plan.stay_id)
-            .options(
-                joinedload(Stay.ward),
-                joinedload(Stay.measures).selectinload(Measure.statuses),
-                joinedload(Stay.measures).joinedload(Measure.owner_unit),
-            )
-            .execution_options(populate_existing=True)
-        )
-        .unique()
-        .one()
+def _asking(db: Session, check_in: CheckIn) -> Asking:
+    measures = db.scalars(
+        select(Measure)
+        .where(Measure.stay_id == check_in.plan.stay_id)
+        .order_by(Measure.number)
+        .options(joinedload(Measure.statuses), joinedload(Measure.owner_unit))
+        .execution_options(populate_existing=True)
     )
-    measures = [measure for measure in stay.measures if _asked_about(measure, check_in)]
+    return asks(check_in, measures.unique().all())
+
+
+def asks(check_in: CheckIn, measures: Iterable[Measure]) -> Asking:
+    """What the check-in asks about the measures of its stay, and what was answered; reads nothing that is loaded.
+
+    Once it has ended, it is what it asked then: later statuses change nothing.
+    """
+    asked = [measure for measure in measures if _asked_about(measure, check_in)]
     questions = questionnaire.for_check_in(
         library.questionnaire(check_in.questionnaire),
         library.measure_questions(),
-        [_to_ask(measure, stay, check_in.patient) for measure in measures],
+        [_to_ask(measure, check_in) for measure in asked],
     )
     answers = {
         answer.link_id: None if answer.value == PASSED_BY else answer.value for answer in check_in.answers
     }
-    return _Asking(questions, answers, measures)
+    return Asking(questions, answers, asked)
 
 
 def _asked_about(measure: Measure, check_in: CheckIn) -> bool:
@@ -535,22 +552,29 @@ def _asked_about(measure: Measure, check_in: CheckIn) -> bool:
     return not before or before[-1].status not in ("started", "done", "declined", "cancelled")
 
 
-def _to_ask(measure: Measure, stay: Stay, patient: Patient) -> questionnaire.MeasureToAsk:
-    names = {"hospital": stay.ward.name, "municipality": f"{patient.municipality.name} kommune"}
-    unit = measure.owner_unit.name if measure.owner_unit else ""
+def _to_ask(measure: Measure, check_in: CheckIn) -> questionnaire.MeasureToAsk:
     return questionnaire.MeasureToAsk(
         id=str(measure.id),
         title=measure.title,
         owner=measure.owner,
-        owner_name=names.get(measure.owner, unit),
+        owner_name=_owner_name(measure, check_in),
     )
+
+
+def _owner_name(measure: Measure, check_in: CheckIn) -> str:
+    """The owner as the person knows them: the municipality, not the name of its office."""
+    if measure.owner == "municipality":
+        return f"{check_in.patient.municipality.name} kommune"
+    if measure.owner_unit:
+        return measure.owner_unit.name
+    return check_in.plan.stay.ward.name
 
 
 # --- what follows from the answers --------------------------------------------------------------------------------
 
 
 def _record_measures(
-    db: Session, check_in: CheckIn, asking: _Asking, by_kind: str, by_id: UUID | None, now: datetime
+    db: Session, check_in: CheckIn, asking: Asking, by_kind: str, by_id: UUID | None, now: datetime
 ) -> None:
     counted = asking.counted
     for measure in asking.measures:
@@ -574,7 +598,7 @@ def _record_measures(
 
 
 def _raise_reasons(
-    db: Session, check_in: CheckIn, asking: _Asking, now: datetime, only: str | None = None
+    db: Session, check_in: CheckIn, asking: Asking, now: datetime, only: str | None = None
 ) -> None:
     """A flag for each reason the answers give, once per check-in."""
     measures = {str(measure.id): measure for measure in asking.measures}
@@ -656,10 +680,6 @@ def ending(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
         contacts=_contacts(db, check_in.patient, [step.unit for step in waiting]),
         urgency=is_urgent(_asking(db, check_in).counted),
     )
-
-
-# These speak of the asking, not of the answer: no step the person is waiting for.
-BEFORE_ANSWER = ("call_due", "no_answer", "not_asked", "postponed_twice", "undeliverable", "parked_message")
 
 
 def _steps(flags: Sequence[Flag]) -> tuple[Step, ...]:
