@@ -27,13 +27,13 @@ from web import errors, pages
 from web.deps import GuardedRoute, House
 from web.frame import Frame
 from web.oidc import Client, Door
-from web.routes import entry, health
+from web.routes import entry, health, meeting
 from web.security import Cookies, access_of
 from web.settings import WebSettings
 
 _STATIC = Path(__file__).parent / "static"
 
-ROUTERS: tuple[APIRouter, ...] = (entry.router, health.router)
+ROUTERS: tuple[APIRouter, ...] = (entry.router, health.router, meeting.router)
 
 
 def create_app(

@@ -28,6 +28,7 @@ from companion.settings import Settings
 from companion.use_cases import privacy, sign_in
 from web import pages
 from web.oidc import Door
+from web.rooms import Rooms
 from web.security import (
     PERSONS,
     SAFE,
@@ -60,6 +61,7 @@ class House:
     doors: dict[str, Door] = field(default_factory=dict)
     demo: bool = False
     personas: tuple[Any, ...] = ()
+    rooms: Rooms = field(default_factory=Rooms)
 
 
 @dataclass(frozen=True)

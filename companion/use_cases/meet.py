@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 from sqlalchemy import select
@@ -454,7 +454,12 @@ def _guest(participant: Participant) -> Patient | Relative:
 
 
 def _flag(
-    db: Session, meeting: Meeting, code: str, level: str, params: dict[str, str], now: datetime
+    db: Session,
+    meeting: Meeting,
+    code: str,
+    level: Literal["red", "amber"],
+    params: dict[str, str],
+    now: datetime,
 ) -> None:
     """One open flag per patient and code; it speaks of the latest."""
     told = params | {"host": meeting.host.name, "when": meeting.starts_at.isoformat()}

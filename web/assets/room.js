@@ -13,6 +13,8 @@ const root = document.querySelector("[data-meeting]");
 const words = JSON.parse(root.dataset.words);
 const host = root.dataset.host === "yes";
 const part = (name) => root.querySelector(`[data-part="${name}"]`);
+const heading = document.querySelector('[data-part="heading"]');
+const lead = document.querySelector('[data-part="lead"]');
 const page = crypto.getRandomValues(new Uint32Array(2)).join("");
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 
@@ -81,7 +83,8 @@ async function hear(message) {
     calls.add(message.id);
     showCall(message);
   } else if (message.type === "not_admitted") {
-    say(words.not_admitted);
+    say(words.let_in_failed);
+    showPeople();
   }
 }
 
@@ -142,27 +145,31 @@ function drop(id) {
 // --- what is seen -------------------------------------------------------------------------------------------------------
 
 function enterRoom() {
-  part("lobby").hidden = true;
-  part("room").hidden = false;
-  part("heading").textContent = words.in_meeting;
-  if (part("lead")) part("lead").hidden = true;
-  root.classList.add("in-room");
+  heading.textContent = words.in_meeting;
+  if (lead) lead.hidden = true;
+  document.body.classList.add("in-room");
+  part("controls").hidden = false;
   document.title = words.in_meeting;
-  if (!host) part("heading").focus();
+  if (!host) heading.focus();
   navigator.wakeLock?.request("screen").catch(() => {});
   ownChanged();
 }
 
 function showPeople() {
   for (const list of root.querySelectorAll("[data-people]")) {
-    list.replaceChildren(...people.map((person) => personRow(person)));
+    list.replaceChildren(...(host ? [] : [ownRow()]), ...people.map((person) => personRow(person)));
   }
-  const waiting = people.filter((person) => person.state === "waiting");
+  part("here").hidden = false;
   if (host) {
+    const waiting = people.filter((person) => person.state === "waiting");
     document.title = waiting.length ? `(${waiting.length}) ${words.in_meeting}` : words.in_meeting;
     part("waiting-news").textContent = waiting.map((person) => fill(words.waits, person)).join(" ");
   }
   showTiles();
+}
+
+function ownRow() {
+  return Object.assign(document.createElement("li"), { textContent: words.you });
 }
 
 function personRow(person) {
@@ -183,7 +190,6 @@ function personRow(person) {
 }
 
 function showTiles() {
-  if (!admitted) return;
   const stage = part("stage");
   for (const [id, tile] of tiles) {
     if (!peers.has(id)) {
@@ -207,14 +213,18 @@ function showTiles() {
     tile.dataset.state = peer.state;
   }
   stage.dataset.count = tiles.size;
-  part("alone").hidden = tiles.size > 0;
-  if (part("alone-text")) part("alone-text").textContent = aloneText();
+  const caption = tiles.size ? "" : captionText();
+  part("caption").textContent = caption;
+  part("caption").hidden = !caption;
 }
 
-function aloneText() {
-  const waiting = people.filter((person) => person.state === "waiting");
-  if (host && waiting.length) return fill(words.waits, waiting[0]);
-  return people.some((person) => person.state === "in") ? words.peer.new : words.alone;
+// What stands under our own picture as long as there is nobody else's.
+function captionText() {
+  if (!admitted) return devices.tracks.video ? words.your_picture : devices.started ? words.no_own_picture : "";
+  const waiting = people.find((person) => person.state === "waiting");
+  if (host && waiting) return fill(words.waits, waiting);
+  const coming = people.find((person) => person.state === "in");
+  return coming ? fill(words.peer.new, coming) : words.alone;
 }
 
 function newTile(id) {
@@ -224,7 +234,7 @@ function newTile(id) {
   tile.dataset.peer = id;
   if (speaker && video.setSinkId) video.setSinkId(speaker).catch(() => {});
   tile.querySelector("[data-sound]").addEventListener("click", () => play(video));
-  part("stage").append(tile);
+  part("stage").prepend(tile);
   return tile;
 }
 
@@ -275,7 +285,8 @@ function ownChanged() {
   part("ask").hidden = devices.started;
   showTest("camera", video, devices.problems.video, words.camera_works);
   showTest("microphone", audio, devices.problems.audio, devices.heard ? words.heard : words.say_something);
-  part("tests").hidden = !devices.started;
+  part("tests").hidden = !devices.started || (admitted && !host);
+  showTiles();
   for (const meter of root.querySelectorAll("[data-meter]")) meter.hidden = !audio;
   const troubles = [...new Set([devices.problems.video, devices.problems.audio].filter(Boolean))];
   part("trouble").hidden = !troubles.length;
@@ -328,9 +339,9 @@ root.addEventListener("change", ({ target }) => {
   }
 });
 
-part("start").addEventListener("click", () => devices.start());
-part("again").addEventListener("click", () => devices.start());
-part("ding").addEventListener("click", () => devices.ding());
+document.getElementById("start").addEventListener("click", () => devices.start());
+document.getElementById("again").addEventListener("click", () => devices.start());
+document.getElementById("ding").addEventListener("click", () => devices.ding());
 part("switch-microphone").addEventListener("click", () => (devices.started ? devices.mute(!devices.muted) : devices.start()));
 part("switch-camera").addEventListener("click", () => {
   if (!devices.started) devices.start();
@@ -344,7 +355,7 @@ addEventListener("pagehide", () => {
 });
 
 part("no-script").hidden = true;
-part("lobby").hidden = false;
+part("live").hidden = false;
 if (!("RTCPeerConnection" in window)) {
   say(words.no_video_here);
 } else {

@@ -1,0 +1,399 @@
+"""A meeting's door, waiting room and room; the web socket by which the browsers in it find each other."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
+
+from fastapi import BackgroundTasks, Query, WebSocket, WebSocketDisconnect
+from fastapi.responses import RedirectResponse, Response
+from icalendar import Alarm, Calendar, Event
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from companion.errors import CompanionError, LevelTooLow
+from companion.models import Meeting, Participant, SignIn
+from companion.rules.access import Actor, Level
+from companion.settings import Settings
+from companion.use_cases import meet, privacy, sign_in
+from web import turn
+from web.deps import (
+    Db,
+    House,
+    MeetingDoor,
+    Now,
+    Page,
+    Seen,
+    SignInNeeded,
+    TheHouse,
+    Who,
+    go,
+    house_of,
+    new_router,
+    transaction,
+)
+from web.rooms import FULL, NOT_OPEN, SIGNED_OUT, TOO_SLOW, Invited, Rooms, Seat
+from web.security import access, same_origin
+
+router = new_router()
+
+_HOMES = {"patient": "/patient", "relative": "/relative", "professional": "/staff", "therapist": "/staff"}
+_LONGEST_MESSAGE = 64_000
+_T = TypeVar("_T")
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+@router.get("/meeting/{meeting_id}")
+@access("meeting", Level.link, patient_data=True)
+def show(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, page: Page, seen: Seen) -> Response:
+    """The waiting room while the door is open, else when it opens or that it is over."""
+    mine = meet.invitation(db, door, meeting_id, now=now)
+    meeting, phase = mine.meeting, meet.phase(mine.meeting, now)
+    seen(meeting.patient_id, "meeting.read", f"meeting:{meeting_id}")
+    if phase is meet.Phase.open:
+        return page("meeting/room.html", **_context(mine))
+    if phase is meet.Phase.early:
+        return page("meeting/early.html", opens_at=meeting.starts_at - meet.OPENS_BEFORE, **_context(mine))
+    return page("meeting/shut.html", phase=phase, **_context(mine))
+
+
+@router.get("/meeting/{meeting_id}/calendar.ics")
+@access("meeting", Level.link, patient_data=True)
+def calendar(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, seen: Seen, house: TheHouse) -> Response:
+    """The meeting for the person's own calendar, without a word about health."""
+    meeting = meet.invitation(db, door, meeting_id, now=now).meeting
+    seen(meeting.patient_id, "meeting.calendar", f"meeting:{meeting_id}")
+    return Response(
+        calendar_file(meeting, house.settings, now),
+        media_type="text/calendar; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="videomote.ics"'},
+    )
+
+
+@router.post("/meeting/{meeting_id}/call-me")
+@access("meeting", Level.link, patient_data=True)
+def call_me(
+    meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, seen: Seen, house: TheHouse, after: BackgroundTasks
+) -> RedirectResponse:
+    """It does not work: somebody phones instead."""
+    mine = meet.call_me(db, door, meeting_id, now=now)
+    seen(mine.meeting.patient_id, "meeting.call_me", f"meeting:{meeting_id}")
+    after.add_task(_in_the_loop, house.rooms.call_me, meeting_id, str(mine.id), _phone(mine))
+    return go(f"/meeting/{meeting_id}/called")
+
+
+@router.get("/meeting/{meeting_id}/called")
+@access("meeting", Level.link, patient_data=True)
+def called(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, page: Page, seen: Seen) -> Response:
+    """Who phones, and on which number."""
+    mine = meet.invitation(db, door, meeting_id, now=now)
+    seen(mine.meeting.patient_id, "meeting.read", f"meeting:{meeting_id}")
+    return page("meeting/called.html", **_context(mine))
+
+
+@router.post("/meeting/{meeting_id}/leave")
+@access("meeting", Level.link, patient_data=True)
+def leave(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, seen: Seen) -> RedirectResponse:
+    """Hung up."""
+    mine = meet.leave(db, door, meeting_id, now=now)
+    seen(mine.meeting.patient_id, "meeting.leave", f"meeting:{meeting_id}")
+    return go(f"/meeting/{meeting_id}/left")
+
+
+@router.get("/meeting/{meeting_id}/left")
+@access("meeting", Level.link, patient_data=True)
+def left(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, page: Page, seen: Seen) -> Response:
+    """What one can do after hanging up."""
+    mine = meet.invitation(db, door, meeting_id, now=now)
+    meeting, phase = mine.meeting, meet.phase(mine.meeting, now)
+    seen(meeting.patient_id, "meeting.read", f"meeting:{meeting_id}")
+    if phase is meet.Phase.open:
+        closes_at = meet.ends_at(meeting) + meet.OPEN_AFTER
+        return page("meeting/left.html", closes_at=closes_at, **_context(mine))
+    return page("meeting/shut.html", phase=phase, **_context(mine))
+
+
+@router.post("/meeting/{meeting_id}/end")
+@access("professional", Level.high, patient_data=True)
+def end(
+    meeting_id: UUID, db: Db, who: Who, now: Now, seen: Seen, house: TheHouse, after: BackgroundTasks
+) -> RedirectResponse:
+    """The host ends it for everybody."""
+    meeting = meet.end(db, who, meeting_id, now=now)
+    seen(meeting.patient_id, "meeting.end", f"meeting:{meeting_id}")
+    after.add_task(_in_the_loop, house.rooms.end, meeting_id)
+    return go(f"/meeting/{meeting_id}/left")
+
+
+def calendar_file(meeting: Meeting, settings: Settings, now: datetime) -> bytes:
+    """The meeting as iCalendar (RFC 5545); a moved or cancelled one replaces what the calendar has."""
+    event = Event()
+    event.add("uid", f"{meeting.id}@folge")
+    event.add("dtstamp", now)
+    event.add("sequence", meeting.sequence)
+    event.add("dtstart", meeting.starts_at)
+    event.add("dtend", meet.ends_at(meeting))
+    event.add("summary", f"Videomøte ({settings.product_name})")
+    event.add("url", f"{settings.public_url.rstrip('/')}/meeting/{meeting.id}")
+    event.add("status", "CANCELLED" if meeting.state == "cancelled" else "CONFIRMED")
+    event.add("class", "PRIVATE")
+    reminder = Alarm()
+    reminder.add("action", "DISPLAY")
+    reminder.add("description", "Videomøte")
+    reminder.add("trigger", -meet.OPENS_BEFORE)
+    event.add_component(reminder)
+    found = Calendar()
+    found.add("prodid", "-//folge//meeting//NO")
+    found.add("version", "2.0")
+    found.add("method", "PUBLISH")
+    found.add_component(event)
+    return bytes(found.to_ical())
+
+
+def _context(mine: Participant) -> dict[str, Any]:
+    meeting, guest = mine.meeting, mine.professional_id is None
+    host = meeting.host
+    return {
+        "meeting": meeting,
+        "guest": guest,
+        "unit": meeting.unit,
+        "host_name": host.name,
+        "host_first_name": host.first_name,
+        "others": host.name if guest else meeting.patient.name,
+        "phone": _phone(mine),
+        "home": _HOMES[mine.role],
+        "room": f"/meeting/{meeting.id}",
+        "case": f"/staff/patients/{meeting.patient_id}",
+    }
+
+
+def _phone(mine: Participant) -> str:
+    guest = mine.patient or mine.relative
+    return (guest.phone if guest else None) or ""
+
+
+async def _in_the_loop(tell: Callable[..., None], *what: object) -> None:
+    # Rooms belong to the event loop; a background task runs there, after the commit.
+    tell(*what)
+
+
+# --- the web socket ---------------------------------------------------------------------------------------------------
+
+
+class Admit(BaseModel):
+    """The host lets somebody in."""
+
+    type: Literal["admit"]
+    id: UUID
+
+
+class Signal(BaseModel):
+    """A description or a candidate for one other person: all that passes between browsers here."""
+
+    type: Literal["signal"]
+    to: str = Field(max_length=40)
+    description: dict[Literal["type", "sdp"], str] | None = None
+    candidate: dict[str, str | int | None] | None = None
+
+
+class Media(BaseModel):
+    """What this browser sends now."""
+
+    type: Literal["media"]
+    camera: bool
+    microphone: bool
+
+
+class Plain(BaseModel):
+    """`bye`: the page is being left. `here`: still in use, so that the session does not end in the middle of a talk."""
+
+    type: Literal["bye", "here"]
+
+
+_MESSAGE: TypeAdapter[Admit | Signal | Media | Plain] = TypeAdapter(
+    Annotated[Admit | Signal | Media | Plain, Field(discriminator="type")]
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the database said about the person at the door."""
+
+    seat: Seat
+    invited: list[Invited]
+
+
+class _Connection:
+    """One browser's web socket, from the door until it is gone."""
+
+    def __init__(self, socket: WebSocket, meeting_id: UUID, page: str) -> None:
+        self._socket, self._meeting_id, self._page = socket, meeting_id, page
+        self._house: House = house_of(socket)
+        self._rooms: Rooms = self._house.rooms
+        self._secret = socket.cookies.get(self._house.cookies.session, "")
+
+    async def serve(self) -> None:
+        """Accepts first, then perhaps refuses: a browser cannot tell an unaccepted socket from a broken line."""
+        await self._socket.accept()
+        # Every browser sends it with a web socket; without it this is no page of ours.
+        if "origin" not in self._socket.headers or not same_origin(
+            self._socket, self._house.settings.public_url
+        ):
+            return await self._socket.close(NOT_OPEN)
+        try:
+            place = await self._database(self._enter)
+        except (SignInNeeded, LevelTooLow):
+            return await self._socket.close(SIGNED_OUT)
+        except CompanionError:
+            return await self._socket.close(NOT_OPEN)
+        seat = place.seat
+        seat.tell({"type": "welcome", "ice": turn.ice_servers(self._house.web, seat.id, self._now())})
+        if not self._rooms.join(self._meeting_id, seat, place.invited):
+            return await self._socket.close(FULL)
+        writing = asyncio.create_task(self._write(seat))
+        on_purpose = False
+        try:
+            on_purpose = await self._read(seat)
+        finally:
+            self._rooms.leave(self._meeting_id, seat, on_purpose=on_purpose)
+            writing.cancel()
+
+    async def _write(self, seat: Seat) -> None:
+        while True:
+            message = await seat.outbox.get()
+            if isinstance(message, int):
+                return await self._socket.close(message)
+            await self._socket.send_text(json.dumps(message))
+
+    async def _read(self, seat: Seat) -> bool:
+        """Until the line is gone; True when the page was left on purpose."""
+        try:
+            while True:
+                text = await self._socket.receive_text()
+                if len(text) > _LONGEST_MESSAGE:
+                    seat.close(TOO_SLOW)
+                    continue
+                try:
+                    message = _MESSAGE.validate_json(text)
+                except ValidationError:
+                    continue
+                if isinstance(message, Plain) and message.type == "bye":
+                    return True
+                await self._hear(seat, message)
+        except (WebSocketDisconnect, KeyError):
+            return False
+
+    async def _hear(self, seat: Seat, message: Admit | Signal | Media | Plain) -> None:
+        if isinstance(message, Signal):
+            content = message.model_dump(include={"description", "candidate"}, exclude_none=True)
+            self._rooms.signal(self._meeting_id, seat, message.to, content)
+        elif isinstance(message, Media):
+            self._rooms.media(self._meeting_id, seat, camera=message.camera, microphone=message.microphone)
+        elif isinstance(message, Admit):
+            await self._admit(seat, message.id)
+        else:
+            await self._check(seat)
+
+    async def _admit(self, seat: Seat, participant_id: UUID) -> None:
+        def recorded(db: Session) -> None:
+            signed = self._signed(db)
+            guest = meet.admit(db, signed[1], participant_id, now=self._now())
+            self._record(db, signed, guest.meeting, "meeting.admit")
+
+        try:
+            await self._database(recorded)
+        except (CompanionError, SignInNeeded):
+            seat.tell({"type": "not_admitted", "id": str(participant_id)})
+        else:
+            self._rooms.admit(self._meeting_id, str(participant_id))
+
+    async def _check(self, seat: Seat) -> None:
+        """Signed in still, and invited still."""
+
+        def welcome(db: Session) -> None:
+            found, actor = self._signed(db)
+            door = found if actor.level is Level.link else actor
+            meet.invitation(db, door, self._meeting_id, now=self._now())
+
+        try:
+            await self._database(welcome)
+        except (SignInNeeded, LevelTooLow):
+            seat.close(SIGNED_OUT)
+        except CompanionError:
+            seat.close(NOT_OPEN)
+
+    def _enter(self, db: Session) -> Place:
+        signed = found, actor = self._signed(db)
+        door = found if actor.level is Level.link else actor
+        now = self._now()
+        mine = meet.enter(db, door, self._meeting_id, now=now)
+        self._record(db, signed, mine.meeting, "meeting.enter")
+        relations = meet.relations(db, mine.meeting, now)
+        return Place(
+            Seat(
+                id=str(mine.id),
+                page=self._page,
+                host=mine.professional_id == mine.meeting.host_id,
+                admitted=mine.admitted_at is not None,
+            ),
+            [_invited(each, relations) for each in mine.meeting.participants],
+        )
+
+    def _signed(self, db: Session) -> tuple[SignIn, Actor]:
+        found = sign_in.actor(db, self._secret, now=self._now()) if self._secret else None
+        if found is None:
+            raise SignInNeeded("meeting")
+        return found
+
+    def _record(self, db: Session, signed: tuple[SignIn, Actor], meeting: Meeting, action: str) -> None:
+        privacy.record_access(
+            db,
+            signed[1],
+            meeting.patient_id,
+            action,
+            object=f"meeting:{meeting.id}",
+            request_id=self._socket.state.id,
+            now=self._now(),
+        )
+
+    def _now(self) -> datetime:
+        return self._house.clock.now()
+
+    async def _database(self, work: Callable[[Session], _T]) -> _T:
+        def in_thread() -> _T:
+            with transaction(self._socket) as db:
+                return work(db)
+
+        return await run_in_threadpool(in_thread)
+
+
+@router.websocket("/meeting/{meeting_id}/ws")
+@access("meeting", Level.link, patient_data=True)
+async def room(
+    socket: WebSocket, meeting_id: UUID, page: Annotated[str, Query(pattern=r"^\d{1,24}$")]
+) -> None:
+    """Who is here, letting in, and the signalling between those who were let in. `page` tells a reload from a broken line."""
+    await _Connection(socket, meeting_id, page).serve()
+
+
+def _invited(participant: Participant, relations: dict[UUID, str]) -> Invited:
+    person = participant.professional or participant.patient or participant.relative
+    assert person, "every participant is somebody"
+    if participant.professional:
+        line = participant.professional.title
+    else:
+        line = relations.get(participant.relative_id, "") if participant.relative_id else ""
+    return Invited(
+        id=str(participant.id),
+        role=participant.role,
+        full_name=person.name,
+        # Guests read each other's first names only: the link alone opens the waiting room.
+        short_name=person.name if participant.professional else person.first_name,
+        line=line,
+    )
