@@ -21,3 +21,10 @@ addEventListener("pageshow", (event) => {
 addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) print();
 });
+
+// A part of the page that could not be fetched: say so, keep what is on the screen.
+const trouble = document.querySelector("[data-trouble]");
+const say = (event) => { trouble.hidden = (event.detail?.ctx?.response?.raw?.status ?? 500) < 500; };
+addEventListener("htmx:error", say);
+addEventListener("htmx:response:error", say);
+addEventListener("htmx:before:request", () => { trouble.hidden = true; });
