@@ -1,0 +1,19 @@
+"""Reads for pages: every one starts from the person asking, and each page needs at most six queries."""
+
+from companion.worklists.desk import call_list, coming_home, meetings, menu_counts, patients, worklist
+from companion.worklists.due import next_due
+from companion.worklists.patient import measures, today
+from companion.worklists.patient_case import case
+
+__all__ = [
+    "call_list",
+    "case",
+    "coming_home",
+    "measures",
+    "meetings",
+    "menu_counts",
+    "next_due",
+    "patients",
+    "today",
+    "worklist",
+]

@@ -1,0 +1,530 @@
+"""What staff and therapists work from: the worklist, the call list, their patients, who comes home, and meetings.
+
+Names are sealed in the database, so a search by name reads the unit's patients, the latest `NAME_SEARCH_AT_MOST` of them,
+and looks in memory. A telephone number or a national id is found exactly, by blind index, however many patients there are.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import phonenumbers
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Select,
+    Uuid,
+    and_,
+    case,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.orm import Session, joinedload
+
+from companion.errors import NotAllowed
+from companion.models import (
+    CheckIn,
+    Flag,
+    Measure,
+    Meeting,
+    Participant,
+    Patient,
+    PatientUnit,
+    Plan,
+    Professional,
+    Stay,
+    Unit,
+)
+from companion.models.types import UtcDateTime
+from companion.rules.access import Actor
+from companion.rules.cadence import local_day
+from companion.rules.triage import RANK
+
+Filter = Literal["all", "mine", "red", "silent", "undelivered"]
+FILTERS: tuple[Filter, ...] = ("all", "mine", "red", "silent", "undelivered")
+SILENT = ("no_answer", "not_asked", "call_due", "postponed_twice")
+UNDELIVERED = ("undeliverable", "parked_message")
+TO_CALL = (*SILENT, "undeliverable", "tell_by_phone", "call_me")
+NAME_SEARCH_AT_MOST = 5000
+COMING_HOME_WITHIN = timedelta(days=14)
+CALL_LIST_AT_MOST = 200
+MEETING_STAYS_FOR = timedelta(hours=12)
+# Written out, not bound: only then can the database see that the partial index holds all that is wanted.
+_NOT_CLOSED = Flag.state != literal_column("'closed'")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the worklist. `day` is the check-in's, else days since discharge. `answered`: it has been, meanwhile."""
+
+    flag: Flag
+    patient: Patient
+    age: int
+    municipality: str
+    template: str
+    day: int
+    code: str
+    params: dict[str, Any]
+    quote: str | None
+    measure: Measure | None
+    check_in: CheckIn | None
+    answered: bool
+    claimed_by: Professional | None
+    unit: Unit
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the worklist. `counts` by filter, and `oldest`, speak of the whole list; `next` asks for the page after."""
+
+    rows: Sequence[Row]
+    counts: dict[str, int]
+    oldest: datetime | None
+    next: str | None
+
+
+@dataclass(frozen=True)
+class PatientRow:
+    """A patient in a list, with the latest stay and the number of their flags that are not closed."""
+
+    patient: Patient
+    age: int
+    stay: Stay
+    template: str
+    plan_state: str
+    day: int
+    open_flags: int
+
+
+@dataclass(frozen=True)
+class PatientPage:
+    """A page of patients; `bounded`: the search by name did not reach everybody."""
+
+    rows: Sequence[PatientRow]
+    next: str | None
+    bounded: bool = False
+
+
+@dataclass(frozen=True)
+class ComingHome:
+    """Somebody on the way home: when, from which ward, to what."""
+
+    patient: Patient
+    age: int
+    stay: Stay
+    template: str
+    measures: Sequence[Measure]
+
+
+@dataclass(frozen=True)
+class MenuCounts:
+    """The numbers beside the menu."""
+
+    worklist: int
+    red: int
+    coming_home: int
+    call_list: int
+    meetings: int
+
+
+# --- flags --------------------------------------------------------------------------------------------------------
+
+
+def worklist(
+    db: Session,
+    who: Actor,
+    *,
+    filter: Filter = "all",
+    after: str | None = None,
+    limit: int = 50,
+    now: datetime,
+) -> Page:
+    """The flags of the person's units that are not closed, red first, then oldest first; `mine` are those they have taken.
+
+    `after` is the `next` of the page before; one that cannot be read gives the first page.
+    """
+    units = _units(who)
+    place = _read_place(after)
+    if filter == "mine":
+        wanted = _taken_by(who, place, limit + 1)
+    else:
+        wanted = _of_units(
+            units, _condition(filter), place, limit + 1, ranks=(0,) if filter == "red" else (0, 1)
+        )
+    rows = _rows(db, wanted, now)
+    counts, oldest = _counts(db, who, units)
+    more = len(rows) > limit
+    return Page(rows[:limit], counts, oldest, _place_of(rows[limit - 1].flag) if more else None)
+
+
+def call_list(db: Session, who: Actor, *, now: datetime) -> Sequence[Row]:
+    """Whom the person's units must phone: those who take no messages, do not answer or asked for it; red first, oldest first."""
+    return _rows(db, _of_units(_units(who), Flag.code.in_(TO_CALL), None, CALL_LIST_AT_MOST), now)
+
+
+def menu_counts(db: Session, who: Actor, now: datetime) -> MenuCounts:
+    """The numbers beside the menu, in one query."""
+    units, today = _units(who), local_day(now)
+    flags = _not_closed_in(units)
+    numbers = db.execute(
+        select(
+            select(func.count()).where(flags).scalar_subquery(),
+            select(func.count()).where(flags, Flag.rank == RANK["red"]).scalar_subquery(),
+            select(func.count(Stay.id.distinct()))
+            .select_from(Stay)
+            .join(PatientUnit, PatientUnit.patient_id == Stay.patient_id)
+            .where(*_on_the_way_home(units, today))
+            .scalar_subquery(),
+            select(func.count()).where(flags, Flag.code.in_(TO_CALL)).scalar_subquery(),
+            select(func.count(Meeting.id)).where(_my_meetings(who, units, now)).scalar_subquery(),
+        )
+    ).one()
+    return MenuCounts(*numbers)
+
+
+def _units(who: Actor) -> list[UUID]:
+    if who.kind != "professional":
+        raise NotAllowed("the desk is for professionals")
+    return sorted(who.unit_ids)
+
+
+def _condition(filter: Filter) -> ColumnElement[bool] | None:
+    if filter == "silent":
+        return Flag.code.in_(SILENT)
+    return Flag.code.in_(UNDELIVERED) if filter == "undelivered" else None
+
+
+def _not_closed_in(units: Sequence[UUID]) -> ColumnElement[bool]:
+    return and_(Flag.unit_id.in_(units), _NOT_CLOSED)
+
+
+Place = tuple[int, datetime, UUID]
+
+
+def _of_units(
+    units: Sequence[UUID],
+    condition: ColumnElement[bool] | None,
+    place: Place | None,
+    limit: int,
+    ranks: Iterable[int] = (0, 1),
+) -> Select[UUID]:
+    """Ids in the order of the list, from `place` on.
+
+    One branch per unit and rank, each a short walk along the partial index: a single condition on (rank, time, id) would make
+    SQLite read all that lies before the place (`deep page` in the tests).
+    """
+    branches = []
+    for unit in units:
+        for rank in ranks:
+            if place and rank < place[0]:
+                continue
+            branch = select(Flag.id, Flag.rank, Flag.opened_at).where(
+                Flag.unit_id == unit, Flag.rank == rank, _NOT_CLOSED
+            )
+            if condition is not None:
+                branch = branch.where(condition)
+            if place and rank == place[0]:
+                branch = branch.where(Flag.opened_at >= place[1], _later(place))
+            branches.append(select(branch.order_by(Flag.opened_at, Flag.id).limit(limit).subquery()))
+    if not branches:
+        return select(Flag.id).where(literal(False))
+    walk = union_all(*branches).subquery()
+    return select(walk.c.id).order_by(walk.c.rank, walk.c.opened_at, walk.c.id).limit(limit)
+
+
+def _taken_by(who: Actor, place: Place | None, limit: int) -> Select[UUID]:
+    mine = select(Flag.id).where(Flag.claimed_by_id == who.id, Flag.state == "claimed")
+    if place:
+        mine = mine.where(or_(Flag.rank > place[0], and_(Flag.rank == place[0], _later(place))))
+    return mine.order_by(Flag.rank, Flag.opened_at, Flag.id).limit(limit)
+
+
+def _later(place: Place) -> ColumnElement[bool]:
+    return tuple_(Flag.opened_at, Flag.id) > tuple_(
+        literal(place[1], UtcDateTime()), literal(place[2], Uuid())
+    )
+
+
+def _rows(db: Session, wanted: Select[UUID], now: datetime) -> list[Row]:
+    found = db.execute(
+        select(Flag, CheckIn, Measure)
+        .outerjoin(CheckIn, CheckIn.id == Flag.check_in_id)
+        .outerjoin(Measure, Measure.id == Flag.measure_id)
+        .where(Flag.id.in_(wanted))
+        .order_by(Flag.rank, Flag.opened_at, Flag.id)
+        .options(
+            joinedload(Flag.patient, innerjoin=True).joinedload(Patient.municipality, innerjoin=True),
+            joinedload(Flag.unit, innerjoin=True),
+            joinedload(Flag.claimed_by),
+            joinedload(Measure.owner_unit),
+        )
+        .execution_options(populate_existing=True)
+    ).all()
+    stays = _latest_stays(db, {raised.patient_id for raised, _, _ in found})
+    today = local_day(now)
+    return [_row(raised, check_in, measure, stays, today) for raised, check_in, measure in found]
+
+
+def _row(
+    raised: Flag,
+    check_in: CheckIn | None,
+    measure: Measure | None,
+    stays: dict[UUID, tuple[Stay, Plan]],
+    today: date,
+) -> Row:
+    stay, plan = stays[raised.patient_id]
+    return Row(
+        flag=raised,
+        patient=raised.patient,
+        age=age(raised.patient, today),
+        municipality=raised.patient.municipality.name,
+        template=plan.template,
+        day=check_in.day if check_in else (today - stay.discharged_on).days,
+        code=raised.code,
+        params=raised.params,
+        quote=raised.quote,
+        measure=measure,
+        check_in=check_in,
+        answered=check_in is not None and check_in.state == "answered",
+        claimed_by=raised.claimed_by,
+        unit=raised.unit,
+    )
+
+
+def _counts(db: Session, who: Actor, units: Sequence[UUID]) -> tuple[dict[str, int], datetime | None]:
+    ours = Flag.unit_id.in_(units)
+    mine = and_(Flag.claimed_by_id == who.id, Flag.state == "claimed")
+    all_, mine_, red, silent, undelivered, oldest = db.execute(
+        select(
+            _number(ours),
+            _number(mine),
+            _number(and_(ours, Flag.rank == RANK["red"])),
+            _number(and_(ours, Flag.code.in_(SILENT))),
+            _number(and_(ours, Flag.code.in_(UNDELIVERED))),
+            func.min(case((ours, Flag.opened_at))),
+        ).where(_NOT_CLOSED, or_(ours, Flag.claimed_by_id == who.id))
+    ).one()
+    counts = {"all": all_, "mine": mine_, "red": red, "silent": silent, "undelivered": undelivered}
+    return counts, oldest
+
+
+def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.count(case((condition, 1)))
+
+
+def _place_of(raised: Flag) -> str:
+    return f"{raised.rank}.{raised.opened_at.timestamp() * 1_000_000:.0f}.{raised.id.hex}"
+
+
+def _read_place(after: str | None) -> Place | None:
+    try:
+        rank, moment, flag_id = (after or "").split(".")
+        opened_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(moment))
+        return int(rank), opened_at, UUID(flag_id)
+    except (ValueError, OverflowError):
+        return None
+
+
+# --- patients -----------------------------------------------------------------------------------------------------
+
+
+def patients(
+    db: Session, who: Actor, search: str = "", after: str | None = None, *, limit: int = 50, now: datetime
+) -> PatientPage:
+    """The patients the person's units follow, latest first; `search`: a name, a telephone number or a national id."""
+    units, today = _units(who), local_day(now)
+    following = (
+        select(PatientUnit.patient_id, func.max(PatientUnit.since).label("since"))
+        .where(_follows_today(units, today))
+        .group_by(PatientUnit.patient_id)
+        .subquery()
+    )
+    order = (following.c.since.desc(), following.c.patient_id)
+    bounded = False
+    listed = select(following.c.patient_id, following.c.since)
+    if search.strip():
+        ids, bounded = _matching(db, listed.order_by(*order), following, search)
+        listed = listed.where(following.c.patient_id.in_(ids))
+    if place := _read_patient_place(after):
+        since, patient_id = place
+        listed = listed.where(
+            or_(
+                following.c.since < literal(since, Date()),
+                and_(
+                    following.c.since == literal(since, Date()),
+                    following.c.patient_id > literal(patient_id, Uuid()),
+                ),
+            )
+        )
+    found = db.execute(listed.order_by(*order).limit(limit + 1)).all()
+    rows = _patient_rows(db, [patient_id for patient_id, _ in found[:limit]], today)
+    more = len(found) > limit
+    return PatientPage(rows, f"{found[limit - 1][1]}.{found[limit - 1][0].hex}" if more else None, bounded)
+
+
+def coming_home(db: Session, who: Actor, *, now: datetime) -> Sequence[ComingHome]:
+    """Who comes home today or within two weeks to what the person's units do, soonest first."""
+    units, today = _units(who), local_day(now)
+    found = (
+        db.execute(
+            select(Stay, Plan)
+            .join(Plan, Plan.stay_id == Stay.id)
+            .where(
+                Stay.id.in_(
+                    select(Stay.id)
+                    .join(PatientUnit, PatientUnit.patient_id == Stay.patient_id)
+                    .where(*_on_the_way_home(units, today))
+                )
+            )
+            .order_by(Stay.discharged_on, Stay.id)
+            .options(
+                joinedload(Stay.patient, innerjoin=True).joinedload(Patient.municipality, innerjoin=True),
+                joinedload(Stay.ward, innerjoin=True),
+                joinedload(Stay.measures).joinedload(Measure.owner_unit),
+                joinedload(Stay.measures).joinedload(Measure.statuses),
+            )
+        )
+        .unique()
+        .all()
+    )
+    return [
+        ComingHome(stay.patient, age(stay.patient, today), stay, plan.template, stay.measures)
+        for stay, plan in found
+    ]
+
+
+def meetings(db: Session, who: Actor, *, now: datetime) -> Sequence[Meeting]:
+    """The meetings of the person and of their units, from this morning on, soonest first."""
+    return (
+        db.scalars(
+            select(Meeting)
+            .where(_my_meetings(who, _units(who), now))
+            .order_by(Meeting.starts_at, Meeting.id)
+            .options(
+                joinedload(Meeting.patient, innerjoin=True),
+                joinedload(Meeting.host, innerjoin=True),
+                joinedload(Meeting.unit, innerjoin=True),
+                joinedload(Meeting.participants).joinedload(Participant.relative),
+                joinedload(Meeting.participants).joinedload(Participant.patient),
+                joinedload(Meeting.participants).joinedload(Participant.professional),
+            )
+        )
+        .unique()
+        .all()
+    )
+
+
+def age(patient: Patient, today: date) -> int:
+    """Whole years."""
+    born = patient.born
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def _my_meetings(who: Actor, units: Sequence[UUID], now: datetime) -> ColumnElement[bool]:
+    return and_(
+        or_(Meeting.host_id == who.id, Meeting.unit_id.in_(units)),
+        Meeting.state == "offered",
+        Meeting.starts_at > now - MEETING_STAYS_FOR,
+    )
+
+
+def _on_the_way_home(units: Sequence[UUID], today: date) -> tuple[ColumnElement[bool], ...]:
+    return (
+        _follows_today(units, today),
+        Stay.state == "open",
+        Stay.discharged_on >= today,
+        Stay.discharged_on <= today + COMING_HOME_WITHIN,
+    )
+
+
+def _follows_today(units: Sequence[UUID], today: date) -> ColumnElement[bool]:
+    return and_(
+        PatientUnit.unit_id.in_(units),
+        PatientUnit.since <= today,
+        or_(PatientUnit.until.is_(None), PatientUnit.until >= today),
+    )
+
+
+def _matching(db: Session, listed: Select[Any], following: Any, search: str) -> tuple[list[UUID], bool]:
+    """The ids of the patients found, and whether there were more to look through."""
+    digits = "".join(search.split())
+    if exact := _exact(digits):
+        ids = db.scalars(select(Patient.id).where(exact, Patient.id.in_(select(following.c.patient_id))))
+        return list(ids), False
+    named = listed.add_columns(Patient.name).join(Patient, Patient.id == following.c.patient_id)
+    looked_at = db.execute(named.limit(NAME_SEARCH_AT_MOST + 1)).all()
+    words = search.casefold().split()
+    ids_ = [
+        patient_id
+        for patient_id, _, name in looked_at[:NAME_SEARCH_AT_MOST]
+        if all(word in name.casefold() for word in words)
+    ]
+    return ids_, len(looked_at) > NAME_SEARCH_AT_MOST
+
+
+def _exact(digits: str) -> ColumnElement[bool] | None:
+    """A national id or a telephone number; None for anything else."""
+    if not digits.removeprefix("+").isdecimal():
+        return None
+    if len(digits) == 11:
+        return Patient.national_id_index == digits
+    try:
+        number = phonenumbers.parse(digits, "NO")
+    except phonenumbers.NumberParseException:
+        return None
+    return Patient.phone_index == phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _patient_rows(db: Session, ids: Sequence[UUID], today: date) -> list[PatientRow]:
+    stays = _latest_stays(db, set(ids))
+    open_flags = {
+        patient_id: number
+        for patient_id, number in db.execute(
+            select(Flag.patient_id, func.count())
+            .where(Flag.patient_id.in_(ids), _NOT_CLOSED)
+            .group_by(Flag.patient_id)
+        )
+    }
+    return [
+        PatientRow(
+            patient=stay.patient,
+            age=age(stay.patient, today),
+            stay=stay,
+            template=plan.template,
+            plan_state=plan.state,
+            day=(today - stay.discharged_on).days,
+            open_flags=open_flags.get(patient_id, 0),
+        )
+        for patient_id in ids
+        for stay, plan in [stays[patient_id]]
+    ]
+
+
+def _latest_stays(db: Session, patient_ids: set[UUID]) -> dict[UUID, tuple[Stay, Plan]]:
+    """Each patient's latest stay with its plan; patient, municipality and ward come along."""
+    found = db.execute(
+        select(Stay, Plan)
+        .join(Plan, Plan.stay_id == Stay.id)
+        .where(Stay.patient_id.in_(patient_ids))
+        .order_by(Stay.discharged_on, Stay.created_at)
+        .options(
+            joinedload(Stay.patient, innerjoin=True).joinedload(Patient.municipality, innerjoin=True),
+            joinedload(Stay.ward, innerjoin=True),
+        )
+    )
+    return {stay.patient_id: (stay, plan) for stay, plan in found}
+
+
+def _read_patient_place(after: str | None) -> tuple[date, UUID] | None:
+    try:
+        since, patient_id = (after or "").split(".")
+        return date.fromisoformat(since), UUID(patient_id)
+    except ValueError:
+        return None

@@ -1,0 +1,259 @@
+"""Everything about one patient for those who follow them: the plan, the measures, the flags, and all that happened, in time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, joinedload
+
+from companion.errors import NotAllowed, NotFound
+from companion.models import (
+    CheckIn,
+    Flag,
+    FlagEvent,
+    Measure,
+    Meeting,
+    Message,
+    Participant,
+    Patient,
+    Plan,
+    Professional,
+    Stay,
+)
+from companion.rules.access import Actor
+from companion.rules.cadence import local_day
+from companion.rules.questionnaire import Item, Value
+from companion.use_cases.check_in import asks
+from companion.use_cases.flag import follows
+from companion.worklists.desk import age
+
+SHOWN_MESSAGES = 200
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that happened. `kind`: `plan_made` … `plan_stopped`, `asked`, `reminded`, `answered`, `expired`, `skipped`,
+    `flag_opened` … `flag_closed`, `message`, `meeting_offered` … `meeting_ended`; what it concerns stands beside it.
+    """
+
+    at: datetime
+    kind: str
+    by: Professional | None = None
+    reason: str | None = None
+    text: str | None = None
+    check_in: CheckIn | None = None
+    flag: Flag | None = None
+    message: Message | None = None
+    meeting: Meeting | None = None
+    participant: Participant | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A patient as the desk sees them. `timeline` is newest first; `answers` by check-in: each question answered, and how."""
+
+    patient: Patient
+    age: int
+    stay: Stay
+    plan: Plan
+    day: int
+    check_ins: Sequence[CheckIn]
+    answers: dict[UUID, list[tuple[Item, Value]]]
+    measures: Sequence[Measure]
+    flags: Sequence[Flag]
+    meetings: Sequence[Meeting]
+    timeline: Sequence[Entry]
+
+    @property
+    def open_flags(self) -> list[Flag]:
+        """Those not closed, red first, oldest first."""
+        return [flag for flag in self.flags if flag.state != "closed"]
+
+
+def case(db: Session, who: Actor, patient_id: UUID, *, now: datetime) -> Case:
+    """The case, for a professional whose unit follows the patient or has a flag about them; else `NotFound`."""
+    stays = _stays(db, who, patient_id, now)
+    stay, today = stays[-1], local_day(now)
+    check_ins = _check_ins(db, patient_id)
+    measures = _measures(db, patient_id)
+    flags = _flags(db, patient_id)
+    meetings = _meetings(db, patient_id)
+    return Case(
+        patient=stay.patient,
+        age=age(stay.patient, today),
+        stay=stay,
+        plan=stay.plan,
+        day=(today - stay.discharged_on).days,
+        check_ins=check_ins,
+        answers={one.id: _said(one, measures) for one in check_ins if one.answers},
+        measures=[measure for measure in measures if measure.stay_id == stay.id],
+        flags=flags,
+        meetings=meetings,
+        timeline=sorted(
+            [
+                *_plan_entries(stays),
+                *_check_in_entries(check_ins),
+                *_flag_entries(flags),
+                *_message_entries(db, patient_id),
+                *_meeting_entries(meetings),
+            ],
+            key=lambda entry: entry.at,
+            reverse=True,
+        ),
+    )
+
+
+def _stays(db: Session, who: Actor, patient_id: UUID, now: datetime) -> Sequence[Stay]:
+    if who.kind != "professional":
+        raise NotAllowed("the desk is for professionals")
+    has_a_flag = (
+        select(Flag.id)
+        .where(Flag.patient_id == patient_id, Flag.unit_id.in_(who.unit_ids), Flag.state != "closed")
+        .exists()
+    )
+    stays = (
+        db.scalars(
+            select(Stay)
+            .where(Stay.patient_id == patient_id, or_(follows(who, patient_id, local_day(now)), has_a_flag))
+            .order_by(Stay.discharged_on, Stay.created_at)
+            .options(
+                joinedload(Stay.patient, innerjoin=True).joinedload(Patient.municipality, innerjoin=True),
+                joinedload(Stay.ward, innerjoin=True),
+                joinedload(Stay.plan).joinedload(Plan.events),
+            )
+            .execution_options(populate_existing=True)
+        )
+        .unique()
+        .all()
+    )
+    if not stays:
+        raise NotFound("patient")
+    return stays
+
+
+def _check_ins(db: Session, patient_id: UUID) -> Sequence[CheckIn]:
+    return (
+        db.scalars(
+            select(CheckIn)
+            .where(CheckIn.patient_id == patient_id)
+            .order_by(CheckIn.due_at, CheckIn.day)
+            .options(joinedload(CheckIn.plan, innerjoin=True), joinedload(CheckIn.answers))
+            .execution_options(populate_existing=True)
+        )
+        .unique()
+        .all()
+    )
+
+
+def _measures(db: Session, patient_id: UUID) -> Sequence[Measure]:
+    return (
+        db.scalars(
+            select(Measure)
+            .where(Measure.patient_id == patient_id)
+            .order_by(Measure.number)
+            .options(joinedload(Measure.statuses), joinedload(Measure.owner_unit))
+            .execution_options(populate_existing=True)
+        )
+        .unique()
+        .all()
+    )
+
+
+def _flags(db: Session, patient_id: UUID) -> Sequence[Flag]:
+    return (
+        db.scalars(
+            select(Flag)
+            .where(Flag.patient_id == patient_id)
+            .order_by(Flag.rank, Flag.opened_at, Flag.id)
+            .options(
+                joinedload(Flag.events).joinedload(FlagEvent.by),
+                joinedload(Flag.unit, innerjoin=True),
+                joinedload(Flag.claimed_by),
+            )
+            .execution_options(populate_existing=True)
+        )
+        .unique()
+        .all()
+    )
+
+
+def _meetings(db: Session, patient_id: UUID) -> Sequence[Meeting]:
+    return (
+        db.scalars(
+            select(Meeting)
+            .where(Meeting.patient_id == patient_id)
+            .order_by(Meeting.starts_at.desc())
+            .options(
+                joinedload(Meeting.host, innerjoin=True),
+                joinedload(Meeting.participants).joinedload(Participant.relative),
+                joinedload(Meeting.participants).joinedload(Participant.professional),
+                joinedload(Meeting.events),
+            )
+            .execution_options(populate_existing=True)
+        )
+        .unique()
+        .all()
+    )
+
+
+def _said(check_in: CheckIn, measures: Sequence[Measure]) -> list[tuple[Item, Value]]:
+    return asks(check_in, [one for one in measures if one.stay_id == check_in.plan.stay_id]).said
+
+
+def _plan_entries(stays: Sequence[Stay]) -> Iterator[Entry]:
+    for stay in stays:
+        for event in stay.plan.events:
+            yield Entry(event.at, f"plan_{event.kind}", reason=event.reason)
+
+
+def _check_in_entries(check_ins: Sequence[CheckIn]) -> Iterator[Entry]:
+    for check_in in check_ins:
+        if check_in.asked_at:
+            yield Entry(check_in.asked_at, "asked", check_in=check_in)
+        if check_in.reminded_at:
+            yield Entry(check_in.reminded_at, "reminded", check_in=check_in)
+        if check_in.ended_at:
+            yield Entry(check_in.ended_at, check_in.state, check_in=check_in)
+
+
+def _flag_entries(flags: Sequence[Flag]) -> Iterator[Entry]:
+    for flag in flags:
+        for event in flag.events:
+            yield Entry(
+                event.at,
+                f"flag_{event.kind}",
+                by=event.by,
+                reason=event.outcome or flag.code,
+                text=event.text,
+                flag=flag,
+            )
+
+
+def _message_entries(db: Session, patient_id: UUID) -> Iterator[Entry]:
+    """What became of each letter; codes to sign in with are the patient's own business."""
+    messages = db.scalars(
+        select(Message)
+        .where(Message.patient_id == patient_id, Message.lane == "batch")
+        .order_by(Message.id.desc())
+        .limit(SHOWN_MESSAGES)
+    )
+    for message in messages:
+        yield Entry(
+            message.settled_at or message.created_at, "message", reason=message.state, message=message
+        )
+
+
+def _meeting_entries(meetings: Sequence[Meeting]) -> Iterator[Entry]:
+    for meeting in meetings:
+        guests = {guest.id: guest for guest in meeting.participants}
+        for event in meeting.events:
+            yield Entry(
+                event.at,
+                f"meeting_{event.kind}",
+                by=meeting.host if event.participant_id is None else None,
+                reason=event.how,
+                meeting=meeting,
+                participant=guests.get(event.participant_id) if event.participant_id else None,
+            )
