@@ -1,10 +1,11 @@
 """The people the tests speak of: a ward, its town, and Kari who goes home. Invented, and made by the real use-cases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from companion.models import Patient, Professional, Relative, Unit
@@ -151,6 +152,19 @@ def actor(person: Patient | Relative, level: Level = Level.high) -> Actor:
     return Actor(
         kind="patient" if kind == "patient" else "relative", id=person.id, level=level, name=person.name
     )
+
+
+@contextmanager
+def statements(db: Session) -> Iterator[list[str]]:
+    """The SQL sent to the database inside the block."""
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        sent.append(statement)
+
+    event.listen(db.get_bind(), "before_cursor_execute", note)
+    yield sent
+    event.remove(db.get_bind(), "before_cursor_execute", note)
 
 
 def days(count: float) -> timedelta:
