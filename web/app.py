@@ -14,7 +14,6 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
 
 from companion.clock import Clock, ShiftedClock, SystemClock
 from companion.crypto import KeyRing
@@ -45,7 +44,7 @@ def create_app(
     demo: bool = False,
     personas: Sequence[Any] = (),
     http: httpx.Client | None = None,
-) -> ASGIApp:
+) -> Frame:
     """The whole server as one ASGI application.
 
     What is not passed in comes from the environment. Raises `Misconfigured`, also when a route does not say who it is for,

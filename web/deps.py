@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.datastructures import UploadFile
 from starlette.requests import HTTPConnection
 
+from companion import worklists
 from companion.clock import Clock
 from companion.crypto import KeyRing
 from companion.errors import LevelTooLow, NotAllowed
@@ -227,7 +228,7 @@ def _visitor(db: Session, signed: Signed) -> Visitor:
     session, actor = signed.sign_in, signed.actor
     person: Patient | Relative | Professional | None = None
     if actor.level is not Level.link:
-        person = db.get(_KINDS[actor.kind], actor.id)
+        person = cast(Patient | Relative | Professional, db.get_one(_KINDS[actor.kind], actor.id))
     unit = _unit(db, person, actor)
     return Visitor(
         audience=actor.kind,
@@ -302,7 +303,7 @@ class Pages:
             {
                 "key": persona.key,
                 "name": persona.name.split()[0],
-                "role": persona.role_label,
+                "role": persona.role,
                 "current": bool(visitor) and cast(Visitor, visitor).national_id == persona.national_id,
             }
             for persona in house_of(self._request).personas
@@ -313,14 +314,10 @@ class Pages:
         if visitor is None or visitor.audience != "professional":
             return []
         words = pages.translations(visitor.lang)
-        counts: dict[str, int] = {}
         signed: Signed | None = getattr(self._request.state, "signed", None)
-        if self._db is not None and signed is not None:
-            from companion import worklists
-
-            counts = dict(worklists.menu_counts(self._db, signed.actor, now=now_of(self._request)))
+        counts = worklists.menu_counts(self._db, signed.actor, now_of(self._request)) if self._db and signed else None
         return [
-            {"key": key, "href": href, "icon": icon, "word": words.gettext(word), "count": counts.get(key)}
+            {"key": key, "href": href, "icon": icon, "word": words.gettext(word), "count": getattr(counts, key, None)}
             for key, href, icon, word in MENU
         ]
 
@@ -335,7 +332,7 @@ MENU = (
     ("patients", "/staff/patients", "person", _("Pasienter")),
     ("coming_home", "/staff/coming-home", "home", _("Kommer hjem")),
     ("meetings", "/staff/meetings", "meetings", _("Møter")),
-    ("calls", "/staff/calls", "call-list", _("Ringeliste")),
+    ("call_list", "/staff/calls", "call-list", _("Ringeliste")),
 )
 
 
