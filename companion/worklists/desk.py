@@ -455,7 +455,8 @@ def _follows_today(units: Sequence[UUID], today: date) -> ColumnElement[bool]:
 def _matching(db: Session, listed: Select[Any], following: Any, search: str) -> tuple[list[UUID], bool]:
     """The ids of the patients found, and whether there were more to look through."""
     digits = "".join(search.split())
-    if exact := _exact(digits):
+    exact = _exact(digits)
+    if exact is not None:
         ids = db.scalars(select(Patient.id).where(exact, Patient.id.in_(select(following.c.patient_id))))
         return list(ids), False
     named = listed.add_columns(Patient.name).join(Patient, Patient.id == following.c.patient_id)
@@ -471,9 +472,9 @@ def _matching(db: Session, listed: Select[Any], following: Any, search: str) -> 
 
 def _exact(digits: str) -> ColumnElement[bool] | None:
     """A national id or a telephone number; None for anything else."""
-    if not digits.removeprefix("+").isdecimal():
+    if not (digits.isascii() and digits.removeprefix("+").isdecimal()):
         return None
-    if len(digits) == 11:
+    if len(digits) == 11 and digits.isdecimal():
         return Patient.national_id_index == digits
     try:
         number = phonenumbers.parse(digits, "NO")

@@ -100,10 +100,13 @@ class SmallWard:
         )
         self.db.add(patient)
         self.db.flush()
-        stay = Stay(patient_id=patient.id, ward_id=self.units[units[0]].id, discharged_on=HOME, created_at=at(-3))
+        stay = Stay(
+            patient_id=patient.id, ward_id=self.units[units[0]].id, discharged_on=HOME, created_at=at(-3)
+        )
         self.db.add(stay)
         self.db.add_all(
-            PatientUnit(patient_id=patient.id, unit_id=self.units[key].id, since=HOME) for key in units
+            PatientUnit(patient_id=patient.id, unit_id=self.units[key].id, since=HOME - timedelta(days=3))
+            for key in units
         )
         self.db.flush()
         plan = Plan(stay_id=stay.id, patient_id=patient.id, template=template, created_at=at(-3))

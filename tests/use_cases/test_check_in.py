@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from companion.errors import Conflict, Invalid, NotFound
@@ -158,6 +158,42 @@ def test_not_today_twice_then_the_ward_hears(db: Session, ward: SmallWard) -> No
     assert asked.state == "asked"
 
 
+def test_two_dispatchers_ask_each_person_once(db: Session, engine: Engine) -> None:
+    """One holds half of the people in an open transaction; the other takes the rest and does not wait."""
+    ward = SmallWard(db)
+    people = [ward.patient(f"Nr {n}") for n in range(6)]
+    db.commit()
+    if engine.dialect.name == "sqlite":
+        first, second = check_in.ask_due(db, at(7), limit=3), 0
+        db.commit()
+    else:
+        with Session(engine) as other:
+            first = check_in.ask_due(db, at(7), limit=3)
+            second = check_in.ask_due(other, at(7), limit=2)
+            other.commit()
+            db.commit()
+    rest = check_in.ask_due(db, at(7))
+    assert (first, first + second + rest) == (3, 6)
+    assert [letters(db, person) for person in people] == [["check_in"]] * 6
+
+
+def test_an_earlier_check_in_is_not_taken_by_the_other_dispatcher(db: Session, engine: Engine) -> None:
+    ward = SmallWard(db)
+    kari = ward.patient(template="stroke")
+    db.commit()
+    if engine.dialect.name == "sqlite":
+        assert check_in.ask_due(db, at(15), limit=1) == 1
+    else:
+        with Session(engine) as other:
+            assert check_in.ask_due(db, at(15), limit=1) == 1
+            assert check_in.ask_due(other, at(15)) == 0
+            db.commit()
+            assert check_in.ask_due(other, at(15)) == 0
+            other.commit()
+    assert letters(db, kari) == ["check_in"]
+    assert [ward.check_in(kari, day).state for day in (3, 14)] == ["skipped", "asked"]
+
+
 # --- answering --------------------------------------------------------------------------------------------------------
 
 
@@ -184,7 +220,8 @@ def test_one_question_after_the_other_and_back(db: Session, ward: SmallWard) -> 
     assert second == f"measure.{measure_id(kari, db)}.started"
     page = check_in.page(db, who, asked.id, second, now=at(7))
     assert "Fysioterapi to ganger i uken" in page.item.text.in_("nb")
-    assert page.item.hint and "Tromsø kommune" in page.item.hint.in_("nb")
+    assert page.item.hint
+    assert "Tromsø kommune" in page.item.hint.in_("nb")
     assert (page.number, page.previous_link_id) == (2, "how")
     assert check_in.page(db, who, asked.id, "how", now=at(7)).value == "good"
 
@@ -349,7 +386,8 @@ def test_all_well_promises_nothing_but_the_next_time(db: Session, ward: SmallWar
     answer_all(db, kari, asked)
     ending = check_in.finish(db, themselves(kari), asked.id, now=at(7, 12))
     assert (ending.steps, ending.heard_by, ending.urgency) == ((), None, False)
-    assert ending.next and (ending.next.local_date, ending.next.channel) == (at(30).date(), "sms")
+    assert ending.next
+    assert (ending.next.local_date, ending.next.channel) == (at(30).date(), "sms")
     assert [unit.key for unit in ending.contacts] == ["tromso-ke", "post3"]
 
 
@@ -366,7 +404,8 @@ def test_the_ending_tells_who_has_it_and_when_it_is_done(db: Session, ward: Smal
         flag.claim(db, johan, one.id, now=at(7, 14))
     seen = check_in.ending(db, who, asked.id, now=at(7, 15))
     [step] = seen.steps
-    assert step.who and (step.who.name, step.state, step.seen_at) == ("Johan Bakk", "claimed", at(7, 14))
+    assert step.who
+    assert (step.who.name, step.state, step.seen_at) == ("Johan Bakk", "claimed", at(7, 14))
     assert seen.heard_by == step.respond_by
     for one in step.flags:
         flag.close(db, johan, one.id, "helped", now=at(8))
@@ -394,7 +433,9 @@ def test_the_answers_as_fhir(db: Session, ward: SmallWard) -> None:
     assert made["item"][0]["answer"][0]["valueCoding"]["code"] == "good"
 
 
-def test_a_postponed_one_asked_again_before_the_letter_went_is_one_letter(db: Session, ward: SmallWard) -> None:
+def test_a_postponed_one_asked_again_before_the_letter_went_is_one_letter(
+    db: Session, ward: SmallWard
+) -> None:
     """Asked on Saturday, put off to Sunday: nothing has left the house, and on Monday one letter does."""
     kari = ward.patient()
     asked = ward.check_in(kari, 7)
