@@ -19,6 +19,7 @@ from companion.db import make_engine, make_sessions
 from companion.errors import Misconfigured
 from companion.models import DemoClock
 from companion.settings import Settings as CompanionSettings
+from notifications import rehearsal
 from notifications.channels import Channel
 from notifications.channels.sandbox import SandboxChannel
 from notifications.dispatcher import Dispatcher
@@ -96,6 +97,27 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As one line of 
         if as_json
         else "\n".join(f"{state:18}{count:8}" for state, count in states.items())
     )
+
+
+@app.command()
+def rehearse() -> None:
+    """Demo only: fill an empty database with the invented ward and the weeks it has behind it."""
+    house = _house()
+    if house.companion.environment != "demo":
+        print("Only in the demo: set COMPANION_ENVIRONMENT=demo", file=sys.stderr)
+        raise typer.Exit(2)
+    # No network in between: the pace that spares a provider would only make the newcomer wait.
+    house.settings = house.settings.model_copy(update={"sms": "sandbox", "sms_per_second": 10_000.0})
+    asyncio.run(_rehearse(house))
+
+
+async def _rehearse(house: House) -> None:
+    channel = house.channel()
+    try:
+        dispatcher = house.dispatcher(channel)
+        await rehearsal.rehearse(house.sessions, house.companion, dispatcher, now=SystemClock().now())
+    finally:
+        await channel.close()
 
 
 async def _run(house: House) -> None:

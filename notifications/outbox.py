@@ -206,7 +206,7 @@ def _move(
         .where(
             table.c.id == bindparam("its_id"),
             table.c.fence == bindparam("its_fence"),
-            table.c.state.in_(states),
+            or_(*(table.c.state == state for state in states)),
         )
         .values(lease_until=None, **values),
         [{"its_id": result.parcel.message_id, "its_fence": result.parcel.fence} for result in results],
@@ -217,7 +217,7 @@ def _queue_again(db: Session, results: Sequence[Result], now: datetime) -> None:
     table = _table(Message)
     ids = [result.parcel.message_id for result in results]
     last_moments = dict(
-        db.execute(select(Message.id, Message.valid_until).where(Message.id.in_(ids))).tuples().all()
+        db.execute(select(Message.id, Message.valid_until).where(Message.id.in_(ids))).all()
     )
     db.connection().execute(
         table.update()
@@ -321,7 +321,7 @@ def to_look_for(db: Session, now: datetime, limit: int = 50) -> list[Parcel]:
         .where(Delivery.outcome == "unknown", due)
         .order_by(Delivery.started_at)
         .limit(limit)
-    ).tuples()
+    )
     return [
         Parcel(
             attempt_id=delivery.id,
@@ -402,5 +402,5 @@ def wipe_bodies(db: Session, now: datetime, limit: int = 500) -> int:
 
 def count_by_state(db: Session) -> dict[str, int]:
     """How many messages are in each state; states without any are 0."""
-    found = dict(db.execute(select(Message.state, func.count()).group_by(Message.state)).tuples().all())
+    found = dict(db.execute(select(Message.state, func.count()).group_by(Message.state)).all())
     return {state: found.get(state, 0) for state in MESSAGE_STATES}

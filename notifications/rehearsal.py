@@ -1,0 +1,43 @@
+"""Lives through the weeks before the demo opens: the ward's mornings and afternoons, with the dispatcher's rounds between."""
+
+from datetime import date, datetime, time, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from companion import demo
+from companion.clock import FixedClock
+from companion.models import DemoClock, Unit
+from companion.rules.cadence import local_day, to_utc
+from companion.settings import Settings
+from notifications.dispatcher import Dispatcher
+
+ROUNDS = (time(10, 5), time(12, 5))
+
+
+async def rehearse(
+    sessions: sessionmaker[Session], settings: Settings, dispatcher: Dispatcher, *, now: datetime
+) -> bool:
+    """Fills an empty database with the invented ward and sets the demo's clock; False when somebody lives there already."""
+    today = local_day(now)
+    opening = demo.opening_day(today)
+    with sessions.begin() as db:
+        if db.scalar(select(Unit.id).limit(1)) is not None:
+            return False
+        demo.found(db, settings, now=to_utc(opening, time(8)) - timedelta(days=100))
+    history = demo.History(settings, opening)
+    for day in history.days():
+        with sessions.begin() as db:
+            history.morning(db, day)
+        await dispatcher.tick(FixedClock(to_utc(day, ROUNDS[0])))
+        with sessions.begin() as db:
+            history.afternoon(db, day)
+        await dispatcher.tick(FixedClock(_second_round(day, opening)))
+    with sessions.begin() as db:
+        shift = demo.opens_at(today) - now
+        db.merge(DemoClock(id=1, shift_seconds=int(shift.total_seconds())))
+    return True
+
+
+def _second_round(day: date, opening: date) -> datetime:
+    return to_utc(day, ROUNDS[1] if day < opening else time(10, 45))
