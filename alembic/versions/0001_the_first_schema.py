@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Create Date: 2026-11-21 23:28:53.828388+00:00
+Create Date: 2026-11-21 23:47:17.654588+00:00
 """
 
 import sqlalchemy as sa
@@ -653,7 +653,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("message_id", "attempt", name=op.f("uq_delivery_message_id_attempt")),
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_delivery_provider_id"), ["provider_id"], unique=False)
         batch_op.create_index(
             "ix_delivery_body",
             ["finished_at"],
@@ -661,6 +660,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("body IS NOT NULL"),
             sqlite_where=sa.text("body IS NOT NULL"),
         )
+        batch_op.create_index(batch_op.f("ix_delivery_provider_id"), ["provider_id"], unique=False)
         batch_op.create_index(
             "ix_delivery_unknown",
             ["started_at"],
@@ -873,16 +873,16 @@ def downgrade() -> None:
     op.drop_table("flag")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(
-            "ix_delivery_body",
-            postgresql_where=sa.text("body IS NOT NULL"),
-            sqlite_where=sa.text("body IS NOT NULL"),
-        )
-        batch_op.drop_index(
             "ix_delivery_unknown",
             postgresql_where=sa.text("outcome = 'unknown'"),
             sqlite_where=sa.text("outcome = 'unknown'"),
         )
         batch_op.drop_index(batch_op.f("ix_delivery_provider_id"))
+        batch_op.drop_index(
+            "ix_delivery_body",
+            postgresql_where=sa.text("body IS NOT NULL"),
+            sqlite_where=sa.text("body IS NOT NULL"),
+        )
 
     op.drop_table("delivery")
     with op.batch_alter_table("message", schema=None) as batch_op:
