@@ -4,7 +4,7 @@ import asyncio
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic
 
 import structlog
@@ -21,6 +21,7 @@ from notifications.outbox import Outbox, Result
 from notifications.settings import Settings
 
 NAME = "dispatcher"
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # Each in a transaction of its own, again and again until it finds nothing more.
 STEPS: tuple[tuple[str, Callable[[Session, datetime], int]], ...] = (
     ("receipts", receipts.apply_events),
@@ -125,15 +126,14 @@ class Dispatcher:
                 counts["reconciled"] += outbox.looked(db, parcel, provider_ids, clock.now()) != "unknown"
 
     def _beat(self, ticked_for: datetime | None) -> None:
-        values = {"at": SystemClock().now()} | ({"ticked_for": ticked_for} if ticked_for else {})
+        seen: dict[str, datetime] = {"at": SystemClock().now()}
+        if ticked_for:
+            seen["ticked_for"] = ticked_for
+        here = update(Heartbeat).where(Heartbeat.name == NAME).values(seen).returning(Heartbeat.name)
         try:
             with self._sessions.begin() as db:
-                if db.execute(
-                    update(Heartbeat).where(Heartbeat.name == NAME).values(values).returning(Heartbeat.name)
-                ).all():
-                    return
-                if ticked_for:
-                    db.add(Heartbeat(name=NAME, **values))
+                if not db.execute(here).all():
+                    db.add(Heartbeat(**{"name": NAME, "ticked_for": NEVER, **seen}))
         except IntegrityError:
             # Another dispatcher was born in the same moment.
             return

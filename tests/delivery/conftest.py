@@ -1,0 +1,43 @@
+"""A small town whose people get letters, and a dispatcher for them; every test here has a database of its own."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from companion.db import make_sessions
+from companion.settings import Settings as CompanionSettings
+from notifications.channels import Channel
+from notifications.channels.sandbox import SandboxChannel
+from notifications.dispatcher import Dispatcher
+from notifications.outbox import Outbox
+from notifications.settings import Settings
+from tests.use_cases.small_ward import SmallWard
+
+MakeDispatcher = Callable[..., Dispatcher]
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    return make_sessions(engine)
+
+
+@pytest.fixture
+def ward(sessions: sessionmaker[Session]) -> Iterator[SmallWard]:
+    """People in a session of their own; `ward.db.commit()` lets the dispatcher see them."""
+    with sessions() as db:
+        ward = SmallWard(db)
+        db.commit()
+        yield ward
+
+
+@pytest.fixture
+def make_dispatcher(sessions: sessionmaker[Session], settings: CompanionSettings) -> MakeDispatcher:
+    """A dispatcher on this test's database; the sandbox carries when nothing else is given."""
+
+    def make(channel: Channel | None = None, **changed: object) -> Dispatcher:
+        post = Settings(sms_per_second=1000, in_flight=8).model_copy(update=changed)
+        return Dispatcher(sessions, channel or SandboxChannel(sessions), Outbox(settings, post), post)
+
+    return make
