@@ -13,6 +13,7 @@ from companion.models import Grant, Patient, Relative
 from companion.models.grants import SCOPES
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day, to_local, to_utc
+from companion.rules.national_id import NationalId
 from companion.use_cases import message
 from companion.use_cases.reach import in_force, may_reach, patient_of
 from companion.use_cases.typed import clean, phone_number
@@ -25,7 +26,10 @@ INVITATION_LASTS = timedelta(days=7)
 
 @dataclass(frozen=True)
 class GrantDraft:
-    """Whom to let in, to what, until and including which day. The birth date is what the relative's link will ask for."""
+    """Whom to let in, to what, until and including which day.
+
+    The birth date is what the relative's link will ask for; with the national id BankID opens as well, and tells the birth date.
+    """
 
     name: str
     phone: str
@@ -33,6 +37,7 @@ class GrantDraft:
     relation: str
     scopes: Collection[str]
     until: date
+    national_id: NationalId | None = None
 
 
 def give(db: Session, who: Actor, patient_id: UUID, draft: GrantDraft, *, now: datetime) -> Grant:
@@ -43,7 +48,7 @@ def give(db: Session, who: Actor, patient_id: UUID, draft: GrantDraft, *, now: d
     """
     patient = _consenting(db, who, patient_id, now=now)
     name, relation, phone = _checked(draft, now)
-    relative = _relative(db, name, phone, draft.birth_date, patient, now)
+    relative = _relative(db, name, phone, draft, patient, now)
     scopes = ",".join(scope for scope in SCOPES if scope in draft.scopes)
     valid_until = to_utc(draft.until + timedelta(days=1), time(0))
     for earlier in _in_force(db, patient, relative, now):
@@ -165,27 +170,43 @@ def _checked(draft: GrantDraft, now: datetime) -> tuple[str, str, str]:
 
 
 def _relative(
-    db: Session, name: str, phone: str, born: date | None, patient: Patient, now: datetime
+    db: Session, name: str, phone: str, draft: GrantDraft, patient: Patient, now: datetime
 ) -> Relative:
     """The same person as before, or a new one: a telephone may be shared, so the name counts too, and a known birth date."""
+    digits = draft.national_id.digits if draft.national_id else None
+    born = (draft.national_id.birth_date if draft.national_id else None) or draft.birth_date
     birth_date = born.isoformat() if born else None
-    for known in db.scalars(select(Relative).where(Relative.phone_index == phone)):
-        born_same = birth_date is None or known.birth_date in (None, birth_date)
-        if known.name.casefold() == name.casefold() and born_same:
-            known.birth_date = known.birth_date or birth_date
-            return known
-    relative = Relative(
-        name=name,
-        birth_date=birth_date,
-        phone=phone,
-        phone_index=phone,
-        phone_state="ok",
-        language=patient.language,
-        created_at=now,
-    )
-    db.add(relative)
+    relative = _known_relative(db, name, phone, digits, birth_date)
+    if relative is None:
+        relative = Relative(
+            name=name,
+            phone=phone,
+            phone_index=phone,
+            phone_state="ok",
+            language=patient.language,
+            created_at=now,
+        )
+        db.add(relative)
+    relative.birth_date = relative.birth_date or birth_date
+    if digits and not relative.national_id:
+        relative.national_id = relative.national_id_index = digits
     db.flush()
     return relative
+
+
+def _known_relative(
+    db: Session, name: str, phone: str, digits: str | None, birth_date: str | None
+) -> Relative | None:
+    if digits:
+        same = db.scalars(select(Relative).where(Relative.national_id_index == digits)).one_or_none()
+        if same is not None:
+            return same
+    for known in db.scalars(select(Relative).where(Relative.phone_index == phone)):
+        born_same = birth_date is None or known.birth_date in (None, birth_date)
+        another = digits is not None and known.national_id not in (None, digits)
+        if known.name.casefold() == name.casefold() and born_same and not another:
+            return known
+    return None
 
 
 def _in_force(db: Session, patient: Patient, relative: Relative, now: datetime) -> list[Grant]:

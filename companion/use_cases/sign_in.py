@@ -29,7 +29,9 @@ from companion.models import (
     Relative,
     SignIn,
 )
+from companion.rules import national_id as national_ids
 from companion.rules.access import Actor, ActorKind, Level
+from companion.rules.cadence import local_day
 from companion.use_cases import message
 
 TRIES = 5
@@ -275,12 +277,20 @@ def enter_code(db: Session, phone: str, code: str, birth: date | None, *, now: d
 # --- identities -------------------------------------------------------------------------------------------------------
 
 
-def from_identity(db: Session, audience: ActorKind, claims: Mapping[str, Any], *, now: datetime) -> Opened:
+def from_identity(
+    db: Session,
+    audience: ActorKind,
+    claims: Mapping[str, Any],
+    *,
+    before: SignIn | None = None,
+    now: datetime,
+) -> Opened:
     """A session of level `high` for the person whose national id (`pid`) the provider vouches for.
 
-    At the patients' door a relative may come in too. Raises `NotFound` for somebody we do not know.
+    At the patients' door a relative may come in too. A relative whose national id nobody wrote down is recognised when the
+    session `before` was theirs, by link or code, and the birth dates agree. Raises `NotFound` for somebody we do not know.
     """
-    person = _identified(db, audience, str(claims["pid"]))
+    person = _identified(db, audience, str(claims["pid"])) or _recognised(db, before, str(claims["pid"]), now)
     if person is None:
         raise NotFound
     opened = _open(db, _audience(person), Level.high, now, person_id=person.id)
@@ -445,6 +455,21 @@ def _identified(db: Session, audience: ActorKind, pid: str) -> Patient | Relativ
     patient = db.scalar(select(Patient).where(Patient.national_id_index == pid, Patient.died_on.is_(None)))
     relative = db.scalar(select(Relative).where(Relative.national_id_index == pid))
     return (relative or patient) if audience == "relative" else (patient or relative)
+
+
+def _recognised(db: Session, before: SignIn | None, pid: str, now: datetime) -> Relative | None:
+    if before is None or before.relative_id is None or Level[before.level] < Level.code:
+        return None
+    relative = db.get_one(Relative, before.relative_id)
+    # The provider has vouched for the number, so whether it is synthetic is not ours to judge here.
+    try:
+        born = national_ids.parse(pid, allow_synthetic=True, today=local_day(now)).birth_date
+    except national_ids.InvalidNationalId:
+        return None
+    if relative.national_id is not None or born is None or _born(relative) != born:
+        return None
+    relative.national_id = relative.national_id_index = pid
+    return relative
 
 
 def _phone_of(letter: Message) -> str | None:

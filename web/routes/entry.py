@@ -11,7 +11,20 @@ from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
 from companion.rules.access import ActorKind, Level
 from companion.use_cases import sign_in
 from web import birth_date
-from web.deps import Db, Fields, House, MaybeSigned, Now, Page, Posted, TheHouse, go, language_of, new_router
+from web.deps import (
+    Db,
+    Fields,
+    House,
+    MaybeSigned,
+    Now,
+    Page,
+    Posted,
+    TheHouse,
+    go,
+    language_of,
+    new_router,
+    signed_in,
+)
 from web.errors import error_page, look_up
 from web.oidc import Attempt, SignInFailed
 from web.pages import OSLO
@@ -225,8 +238,11 @@ def come_back(
     if attempt is None or attempt.audience != provider or provider not in house.doors:
         raise SignInFailed("no sign-in under way")
     claims = house.doors[provider].come_back(attempt, request.query_params, now=now)
+    # Asked only now: no transaction is open while we talk to the provider.
+    signed = signed_in(request, db, now)
+    before = signed.sign_in if signed else None
     try:
-        opened = sign_in.from_identity(db, cast(ActorKind, provider), claims, now=now)
+        opened = sign_in.from_identity(db, cast(ActorKind, provider), claims, before=before, now=now)
     except NotFound:
         response: Response = page("entry/not_known.html", status=403, working=provider == "professional")
     else:
