@@ -213,6 +213,7 @@ function showTiles() {
     tile.dataset.state = peer.state;
   }
   stage.dataset.count = tiles.size;
+  part("tests").hidden = !devices.started || (host ? tiles.size > 0 : admitted);
   const caption = tiles.size ? "" : captionText();
   part("caption").textContent = caption;
   part("caption").hidden = !caption;
@@ -285,7 +286,6 @@ function ownChanged() {
   part("ask").hidden = devices.started;
   showTest("camera", video, devices.problems.video, words.camera_works);
   showTest("microphone", audio, devices.problems.audio, devices.heard ? words.heard : words.say_something);
-  part("tests").hidden = !devices.started || (admitted && !host);
   showTiles();
   for (const meter of root.querySelectorAll("[data-meter]")) meter.hidden = !audio;
   const troubles = [...new Set([devices.problems.video, devices.problems.audio].filter(Boolean))];
