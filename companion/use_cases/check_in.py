@@ -5,15 +5,15 @@ for in a burst: of several overdue ones the latest is asked and the earlier are 
 `TOO_LATE` overdue is not asked at all but put before the ward.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
-from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, joinedload, selectinload
 
 from companion import library
 from companion.errors import Conflict, Invalid, NotFound
@@ -37,6 +37,8 @@ from companion.rules.quiet_hours import next_allowed
 from companion.use_cases import flag, message
 
 TOO_LATE = timedelta(days=7)
+# One transaction; SQLite lets nobody else write meanwhile.
+BATCH = 200
 POSTPONE_AT_MOST = 2
 ANSWERABLE = ("asked", "postponed")
 # A human already knows that this very check-in needs a phone call, so silence about it is no news.
@@ -45,6 +47,7 @@ ALREADY_TOLD = ("call_due", "undeliverable")
 BEFORE_ANSWER = ("call_due", "no_answer", "not_asked", "postponed_twice", "undeliverable", "parked_message")
 # An answer passed by is kept as the empty text: seen, and left open on purpose.
 PASSED_BY = ""
+_IN_FORCE = (Plan.state == "active", Patient.died_on.is_(None))
 STATUS_BY_ANSWER = {"yes": "started", "not_yet": "not_started", "unknown": "unknown"}
 
 
@@ -59,6 +62,16 @@ class QuestionPage:
     previous_link_id: str | None
     value: questionnaire.Value | None
     is_last: bool
+    urgency: bool
+
+
+@dataclass(frozen=True)
+class Review:
+    """The answers before they are sent. `unanswered` is the question to go on with; None when all have been seen."""
+
+    check_in: CheckIn
+    lines: tuple[tuple[questionnaire.Item, questionnaire.Value | None], ...]
+    unanswered: str | None
     urgency: bool
 
 
@@ -127,11 +140,11 @@ class Asking:
 # --- the tick -----------------------------------------------------------------------------------------------------
 
 
-def ask_due(db: Session, now: datetime, limit: int = 500) -> int:
+def ask_due(db: Session, now: datetime, limit: int = BATCH) -> int:
     """Asks every check-in whose time has come; says how many were asked."""
     due = (CheckIn.state.in_(("planned", "postponed")), CheckIn.due_at <= now)
     # The patient is locked too: another process must not take an earlier check-in of the same person.
-    mine = _followed_up(db, select(CheckIn).where(*due).order_by(CheckIn.due_at, CheckIn.id).limit(limit))
+    mine = _held(db, select(CheckIn).where(*due).order_by(CheckIn.due_at, CheckIn.id).limit(limit))
     patients = {check_in.patient_id for check_in in mine}
     all_due = db.scalars(
         _with_person(select(CheckIn).where(*due, CheckIn.patient_id.in_(patients))).order_by(
@@ -152,14 +165,14 @@ def ask_due(db: Session, now: datetime, limit: int = 500) -> int:
     return asked
 
 
-def remind_due(db: Session, now: datetime, limit: int = 500) -> int:
+def remind_due(db: Session, now: datetime, limit: int = BATCH) -> int:
     """Reminds, once, whoever has not answered; says how many."""
-    waiting = select(CheckIn).where(
+    waiting = (
         CheckIn.state == "asked",
         CheckIn.reminded_at.is_(None),
         CheckIn.asked_at <= now - timedelta(hours=cadence.REMIND_AFTER_HOURS),
     )
-    ready = _ready(db, waiting, remind_at, now, limit)
+    ready = _ready(db, waiting, CheckIn.asked_at, _remind_after, now, limit)
     for check_in in ready:
         check_in.reminded_at = now
         _write(db, check_in, "reminder", now, valid_until=_required(give_up_at(check_in)))
@@ -167,13 +180,13 @@ def remind_due(db: Session, now: datetime, limit: int = 500) -> int:
     return len(ready)
 
 
-def give_up_due(db: Session, now: datetime, limit: int = 500) -> int:
+def give_up_due(db: Session, now: datetime, limit: int = BATCH) -> int:
     """Ends what stayed unanswered after the reminder, and tells the ward; says how many."""
-    silent = select(CheckIn).where(
+    silent = (
         CheckIn.state == "asked",
         CheckIn.reminded_at <= now - timedelta(hours=cadence.GIVE_UP_AFTER_HOURS),
     )
-    ready = _ready(db, silent, give_up_at, now, limit)
+    ready = _ready(db, silent, CheckIn.reminded_at, _give_up_after, now, limit)
     for check_in in ready:
         _give_up(db, check_in, now)
     db.flush()
@@ -184,16 +197,24 @@ def remind_at(check_in: CheckIn) -> datetime | None:
     """When this asked check-in is reminded, counted from when its message could go; None when it is not to be."""
     if check_in.state != "asked" or check_in.reminded_at:
         return None
-    sent = next_allowed("check_in", _required(check_in.asked_at), _own_hour(check_in))
-    return cadence.remind_at(sent, _template(check_in).remind_after_hours)
+    return _remind_after(_required(check_in.asked_at), _own_hour(check_in), _template(check_in))
 
 
 def give_up_at(check_in: CheckIn) -> datetime | None:
     """When this reminded check-in is given up, counted from when the reminder could go; None when it is not to be."""
     if check_in.state != "asked" or check_in.reminded_at is None:
         return None
-    sent = next_allowed("reminder", check_in.reminded_at, _own_hour(check_in))
-    return cadence.give_up_at(sent, _template(check_in).give_up_after_hours)
+    return _give_up_after(check_in.reminded_at, _own_hour(check_in), _template(check_in))
+
+
+def _remind_after(asked_at: datetime, own_hour: time, template: cadence.PlanTemplate) -> datetime:
+    sent = next_allowed("check_in", asked_at, own_hour)
+    return cadence.remind_at(sent, template.remind_after_hours)
+
+
+def _give_up_after(reminded_at: datetime, own_hour: time, template: cadence.PlanTemplate) -> datetime:
+    sent = next_allowed("reminder", reminded_at, own_hour)
+    return cadence.give_up_at(sent, template.give_up_after_hours)
 
 
 def _with_person(statement: Select[CheckIn]) -> Select[CheckIn]:
@@ -201,30 +222,44 @@ def _with_person(statement: Select[CheckIn]) -> Select[CheckIn]:
     return (
         statement.join(CheckIn.plan)
         .join(CheckIn.patient)
-        .where(Plan.state == "active", Patient.died_on.is_(None))
+        .where(*_IN_FORCE)
         .options(contains_eager(CheckIn.plan), contains_eager(CheckIn.patient))
         .execution_options(populate_existing=True)
     )
 
 
-def _followed_up(db: Session, statement: Select[CheckIn]) -> Sequence[CheckIn]:
+def _held(db: Session, statement: Select[CheckIn]) -> Sequence[CheckIn]:
     """Those found that no other process holds, now held by us."""
     held = _with_person(statement).with_for_update(of=[CheckIn, Patient], skip_locked=True, key_share=True)
     return db.scalars(held).all()
 
 
-def _ready(db: Session, waiting: Select[CheckIn], when: Any, now: datetime, limit: int) -> Sequence[CheckIn]:
-    """Those whose moment has come. First read without holding: weekends and holidays keep most of them waiting."""
-    ripe = []
-    for check_in in db.scalars(_with_person(waiting).order_by(CheckIn.asked_at, CheckIn.id)):
-        if when(check_in) <= now:
-            ripe.append(check_in.id)
+def _ready(
+    db: Session,
+    waiting: tuple[ColumnElement[bool], ...],
+    since: InstrumentedAttribute[datetime | None],
+    moment: Callable[[datetime, time, cadence.PlanTemplate], datetime],
+    now: datetime,
+    limit: int,
+) -> Sequence[CheckIn]:
+    """Those whose moment has come. First a light look at all: over a weekend most of them wait, tick after tick."""
+    ripe: list[UUID] = []
+    looked_at = db.execute(
+        select(CheckIn.id, since, Patient.hour, CheckIn.local_time, Plan.template)
+        .join(CheckIn.plan)
+        .join(CheckIn.patient)
+        .where(*waiting, *_IN_FORCE)
+        .order_by(since, CheckIn.id)
+    )
+    for check_in_id, begun, hour, local_time, template in looked_at:
+        if moment(_required(begun), hour or local_time, library.plan_template(template)) <= now:
+            ripe.append(check_in_id)
         if len(ripe) == limit:
             break
+    looked_at.close()
     if not ripe:
         return []
-    held = _followed_up(db, waiting.where(CheckIn.id.in_(ripe)).order_by(CheckIn.asked_at, CheckIn.id))
-    return [check_in for check_in in held if when(check_in) <= now]
+    return _held(db, select(CheckIn).where(*waiting, CheckIn.id.in_(ripe)).order_by(since, CheckIn.id))
 
 
 def _ask(db: Session, check_in: CheckIn, now: datetime) -> None:
@@ -243,14 +278,8 @@ def _ask(db: Session, check_in: CheckIn, now: datetime) -> None:
     check_in.state, check_in.asked_at, check_in.reminded_at = "asked", now, None
     db.flush()
     remind = _required(remind_at(check_in))
-    last = next_allowed("reminder", remind, _own_hour(check_in))
-    _write(
-        db,
-        check_in,
-        "check_in",
-        now,
-        valid_until=cadence.give_up_at(last, _template(check_in).give_up_after_hours),
-    )
+    last = _give_up_after(remind, _own_hour(check_in), _template(check_in))
+    _write(db, check_in, "check_in", now, valid_until=last)
 
 
 def _write(
@@ -293,14 +322,15 @@ def _already_told(db: Session, check_in: CheckIn) -> bool:
 
 def _give_up(db: Session, check_in: CheckIn, now: datetime, code: str = "no_answer") -> None:
     """Ends it. Answers given before the person stopped are read all the same; the ward is told unless it knows."""
-    asking = _asking(db, check_in)
-    counted = asking.counted
-    check_in.state, check_in.ended_at = "expired", now
-    if counted:
+    answered = 0
+    if check_in.answers:
+        asking = _asking(db, check_in)
+        answered = len(asking.counted)
         _record_measures(db, check_in, asking, "patient", check_in.patient_id, now)
         _raise_reasons(db, check_in, asking, now)
+    check_in.state, check_in.ended_at = "expired", now
     if not _already_told(db, check_in):
-        _tell_ward(db, check_in, code, now, day=check_in.day, answered=len(counted))
+        _tell_ward(db, check_in, code, now, day=check_in.day, answered=answered)
 
 
 def _tell_ward(db: Session, check_in: CheckIn, code: str, now: datetime, **params: int) -> None:
@@ -364,6 +394,19 @@ def page(db: Session, who: Actor, check_in_id: UUID, link_id: str | None, *, now
         previous_link_id=previous.link_id if previous else None,
         value=answers.get(item.link_id),
         is_last=questionnaire.next_question(questions, answers, item.link_id) is None,
+        urgency=is_urgent(asking.counted),
+    )
+
+
+def review(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Review:
+    """Every question of one's own check-in as things stand, with its answer. `Conflict` as in `page`."""
+    check_in = _open(db, who, check_in_id)
+    asking = _asking(db, check_in)
+    going_on = questionnaire.first_unanswered(asking.questions, asking.answers)
+    return Review(
+        check_in=check_in,
+        lines=tuple((item, asking.answers.get(item.link_id)) for item in asking.visible),
+        unanswered=going_on.link_id if going_on else None,
         urgency=is_urgent(asking.counted),
     )
 
