@@ -21,18 +21,26 @@ from companion.db import make_engine, make_sessions
 from companion.errors import Misconfigured
 from companion.models import DemoClock
 from companion.settings import Settings
-from web import demo as demo_room
 from web import errors, pages
+from web.demo import routes as demo_routes
+from web.demo.identity_provider import IdentityProvider, Inside
 from web.deps import GuardedRoute, House
 from web.frame import Frame
 from web.oidc import Client, Door
-from web.routes import entry, health, meeting
+from web.routes import case, discharge, entry, health, meeting, staff
 from web.security import Cookies, access_of
 from web.settings import WebSettings
 
 _STATIC = Path(__file__).parent / "static"
 
-ROUTERS: tuple[APIRouter, ...] = (entry.router, health.router, meeting.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    entry.router,
+    health.router,
+    meeting.router,
+    staff.router,
+    case.router,
+    discharge.router,
+)
 
 
 def create_app(
@@ -71,10 +79,12 @@ def create_app(
     app.state.house = house
     http = http or httpx.Client(timeout=httpx.Timeout(10, connect=3), follow_redirects=False)
     if demo:
-        demo_room.furnish(app, house)
+        app.state.provider = provider = IdentityProvider(settings.public_url, house.personas, house.clock.now)
+        inside = httpx.Client(transport=Inside(provider))
+        house.doors = {a: Door(provider.client(a), inside) for a in ("patient", "professional")}
     else:
         house.doors = _doors(web, settings.public_url, http)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *([demo_routes.router] if demo else [])):
         _check(router.routes)
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC, check_dir=False))

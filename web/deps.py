@@ -307,6 +307,7 @@ class Pages:
                 "current": bool(visitor) and cast(Visitor, visitor).national_id == persona.national_id,
             }
             for persona in house_of(self._request).personas
+            if persona.key in IN_THE_BAR
         ]
         return {"now": now_of(self._request), "personas": personas}
 
@@ -315,9 +316,19 @@ class Pages:
             return []
         words = pages.translations(visitor.lang)
         signed: Signed | None = getattr(self._request.state, "signed", None)
-        counts = worklists.menu_counts(self._db, signed.actor, now_of(self._request)) if self._db and signed else None
+        counts = (
+            worklists.menu_counts(self._db, signed.actor, now_of(self._request))
+            if self._db and signed
+            else None
+        )
         return [
-            {"key": key, "href": href, "icon": icon, "word": words.gettext(word), "count": getattr(counts, key, None)}
+            {
+                "key": key,
+                "href": href,
+                "icon": icon,
+                "word": words.gettext(word),
+                "count": getattr(counts, key, None),
+            }
             for key, href, icon, word in MENU
         ]
 
@@ -327,6 +338,8 @@ def _(text: str) -> str:
     return text
 
 
+# The people of the demo's story; the others are on /demo.
+IN_THE_BAR = ("sofia", "kari", "johan", "anne")
 MENU = (
     ("worklist", "/staff", "worklist", _("Arbeidsliste")),
     ("patients", "/staff/patients", "person", _("Pasienter")),
@@ -368,8 +381,8 @@ class Audit:
     def __init__(self, request: Request, db: Session, actor: Actor, now: datetime) -> None:
         self._request, self._db, self._actor, self._now = request, db, actor, now
 
-    def __call__(self, patient_id: UUID, action: str, object: str = "", purpose: str = "") -> None:
-        """One line of the patient's access log."""
+    def __call__(self, patient_id: UUID | None, action: str, object: str = "", purpose: str = "") -> None:
+        """One line of the patient's access log; None for a list that names many."""
         privacy.record_access(
             self._db,
             self._actor,
