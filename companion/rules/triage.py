@@ -2,8 +2,8 @@
 
 The rules are `FIELD.md`'s. Red: asks for contact, clearly worse, PHQ-2 of 3 or more, a fall with injury, crisis words
 in free text, "nobody has contacted me" after the measure's due date. Amber: a measure not started, fatigue or pain of 7
-or more, no answer. Besides: a wish for a coordinator or a plan, a passport that is wrong, and "I don't know" about a
-measure whose due date has passed are amber tasks, since an answer nobody acts on is a broken promise.
+or more, no answer. Besides: the worst of the five faces, a wish for a coordinator or a plan, a passport that is wrong, and
+"I don't know" about a measure whose due date has passed are amber tasks, since an answer nobody acts on is a broken promise.
 
 What concerns the person goes to the therapist who follows them (ART or municipal), else to the ward. What concerns a
 measure goes by the reason given. A unit the person does not have is replaced by the nearest one, in the end the ward.
@@ -154,6 +154,8 @@ def _about_the_person(
         yield Reason("low_mood", "red", follower, params={"score": mood})
     if answers.get("fall.injury") is True:
         yield Reason("fall_with_injury", "red", follower)
+    if answers.get("how") == "very_bad":
+        yield Reason("feels_very_bad", "amber", follower)
     for code in ("fatigue", "pain"):
         rating = answers.get(code)
         if isinstance(rating, int) and rating >= HIGH_RATING:

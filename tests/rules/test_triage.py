@@ -60,6 +60,8 @@ def summary(result: Triage) -> list[tuple[str, str, str]]:
         ({"phq2.interest": "3", "phq2.down": "3"}, [("low_mood", "red")]),
         ({"phq2.interest": "3"}, []),
         ({"fatigue": 6, "pain": 6}, []),
+        ({"how": "very_bad"}, [("feels_very_bad", "amber")]),
+        ({"how": "bad"}, []),
         ({"fatigue": 7}, [("high_fatigue", "amber")]),
         ({"pain": 7}, [("high_pain", "amber")]),
         ({"pain": 10, "worse": "clearly"}, [("clearly_worse", "red"), ("high_pain", "amber")]),
