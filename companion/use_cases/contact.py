@@ -1,0 +1,51 @@
+"""How we reach a patient: the telephone number and whether we write or ring."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from companion.errors import Conflict, Invalid, NotAllowed
+from companion.models import Patient
+from companion.rules.access import Actor
+from companion.use_cases.reach import patient_of
+from companion.use_cases.typed import clean, phone_number
+
+WAYS = ("sms", "call")
+
+
+def change_contact(
+    db: Session, who: Actor, patient_id: UUID, phone: str, way: str, *, now: datetime
+) -> Patient:
+    """A professional writes down the number and the wish. Who has said STOPP gets messages again only on another number.
+
+    Raises `Invalid` with every problem: `phone` missing, not_a_phone, landline (when SMS is wished) · `contact_by` not_a_way.
+    """
+    if who.kind != "professional":
+        raise NotAllowed("for professionals")
+    patient = patient_of(db, who, patient_id, now=now, lock=True)
+    if patient.died_on:
+        raise Conflict("died")
+    typed = clean(phone)
+    number = phone_number(typed) if typed else None
+    problems: dict[str, str] = {}
+    if number is None:
+        problems["phone"] = "not_a_phone" if typed else "missing"
+    elif number.landline and way == "sms":
+        problems["phone"] = "landline"
+    if way not in WAYS:
+        problems["contact_by"] = "not_a_way"
+    if problems or number is None:
+        raise Invalid(problems)
+    if number.e164 != patient.phone:
+        patient.phone, patient.phone_index = number.e164, number.e164
+        patient.phone_state = "landline" if number.landline else "ok"
+    elif way == "sms" and patient.phone_state == "opted_out":
+        raise Invalid({"contact_by": "said_stop"})
+    elif way == "sms" and patient.phone_state == "dead":
+        # Somebody has checked the number with the person: it is worth another try.
+        patient.phone_state = "ok"
+    if not (way == "sms" and patient.contact_by == "push"):
+        patient.contact_by = way
+    db.flush()
+    return patient

@@ -1,0 +1,135 @@
+"""The timeline of a case in plain words: asked, answered, seen, rung, met, and what became of each message."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from companion.rules.questionnaire import Item, Value
+from companion.worklists.patient_case import Case, Entry
+from web.sentences import (
+    MESSAGE_KINDS,
+    MESSAGE_STATES,
+    OUTCOMES,
+    PLAN_EVENTS,
+    PLAN_REASONS,
+    Sentences,
+    _,
+)
+
+_CHECK_INS = {
+    "asked": (_("Spurt hvordan det går"), "check-in", ""),
+    "reminded": (_("Påminnet"), "check-in", ""),
+    "answered": (_("Svarte"), "ok", "ok"),
+    "expired": (_("Svarte ikke"), "wait", "wait"),
+    "skipped": (_("Ble ikke spurt likevel"), "pause", ""),
+    "postponed": (_("Utsatte: «Ikke i dag»"), "pause", ""),
+}
+_FLAGS = {
+    "opened": (_("Sak: %(what)s"), "worklist"),
+    "claimed": (_("Tok saken"), "eye"),
+    "released": (_("La saken tilbake"), "back"),
+    "note": (_("Skrev et notat"), "note"),
+    "moved": (_("Flyttet saken til %(text)s"), "forward"),
+    "closed": (_("Avsluttet saken: %(outcome)s"), "ok"),
+}
+_MEETINGS = {
+    "offered": (_("Videomøte tilbudt: %(when)s"), "meetings"),
+    "moved": (_("Videomøtet ble flyttet"), "meetings"),
+    "cancelled": (_("Videomøtet ble avlyst"), "close"),
+    "waiting": (_("Kom til videomøtet"), "waiting-room"),
+    "admitted": (_("Ble med i videomøtet"), "meetings"),
+    "left": (_("Forlot videomøtet"), "door"),
+    "call_me": (_("Ba om å bli ringt i stedet for video"), "phone"),
+    "ended": (_("Videomøtet er slutt"), "ok"),
+}
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One line of the timeline; `said` are questions with their answers."""
+
+    at: datetime
+    icon: str
+    what: str
+    by: str = ""
+    tone: str = ""
+    tag: str = ""
+    tag_tone: str = ""
+    quote: str = ""
+    said: tuple[tuple[str, str], ...] = ()
+
+
+def timeline(case: Case, say: Sentences) -> list[Happening]:
+    """Everything, newest first."""
+    return [_happening(case, entry, say) for entry in case.timeline]
+
+
+def answer(item: Item, value: Value, say: Sentences) -> str:
+    """An answer as it was given: the words of the card, yes or no, a number of the scale, or the person's own text."""
+    if isinstance(value, bool):
+        return say(_("Ja")) if value else say(_("Nei"))
+    if isinstance(value, int):
+        return say(_("%(value)s av %(of)s"), value=value, of=item.maximum) if item.maximum else str(value)
+    if option := item.option(value):
+        return say.text(option.text)
+    return f"«{value}»"
+
+
+def _happening(case: Case, entry: Entry, say: Sentences) -> Happening:
+    kind, _sep, rest = entry.kind.partition("_")
+    by = entry.by.name if entry.by else ""
+    if kind == "plan":
+        reason = say(PLAN_REASONS.get(entry.reason or "", entry.reason or ""))
+        return Happening(entry.at, "plan", say(PLAN_EVENTS.get(rest, rest)), by=reason)
+    if kind == "flag" and entry.flag:
+        return _flag(case, entry, rest, by, say)
+    if kind == "meeting" and entry.meeting:
+        said, icon = _MEETINGS.get(rest, (rest, "meetings"))
+        who = entry.participant.name if entry.participant else by
+        return Happening(entry.at, icon, say(said, when=say.when(entry.meeting.starts_at)), by=who)
+    if entry.message:
+        word, tone = say.pair(MESSAGE_STATES, entry.message.state)
+        return Happening(
+            entry.at,
+            "message",
+            f"{say(MESSAGE_KINDS[entry.message.kind])}: {word}",
+            tone="wait" if tone == "wait" else "",
+        )
+    return _check_in(case, entry, say)
+
+
+def _check_in(case: Case, entry: Entry, say: Sentences) -> Happening:
+    said, icon, tone = _CHECK_INS[entry.kind]
+    one = entry.check_in
+    assert one is not None
+    happening = Happening(entry.at, icon, say(said), by=say.check_in(one.plan.template, one.day), tone=tone)
+    if entry.kind not in ("answered", "expired"):
+        return happening
+    answers = case.answers.get(one.id, [])
+    return replace(
+        happening, said=tuple((say.text(item.text), answer(item, value, say)) for item, value in answers)
+    )
+
+
+def _flag(case: Case, entry: Entry, kind: str, by: str, say: Sentences) -> Happening:
+    flag = entry.flag
+    assert flag is not None
+    titles = {measure.id: measure.title for measure in case.measures}
+    what = say.flag(flag, titles.get(flag.measure_id) if flag.measure_id else None)
+    if kind == "opened":
+        tone = "red" if flag.level == "red" else "wait"
+        return Happening(entry.at, "worklist", what, by=flag.unit.name, tone=tone)
+    if kind == "contact":
+        return Happening(
+            entry.at, "phone", say.contact_event(entry.reason or ""), by=by, quote=entry.text or ""
+        )
+    said, icon = _FLAGS.get(kind, (kind, "note"))
+    outcome = say(OUTCOMES.get(entry.reason or "", ""))
+    moved = kind == "moved"
+    return Happening(
+        entry.at,
+        icon,
+        say(said, text=entry.text or "", outcome=outcome.lower(), what=what),
+        by=f"{by} · {what}" if by else what,
+        tone="ok" if kind == "closed" else "",
+        quote="" if moved else entry.text or "",
+    )
