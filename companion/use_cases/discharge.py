@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -172,6 +172,56 @@ def discharge(
     _may_discharge(who, new.ward)
     here = _Arrival(db, who, new, now, places or Places.read(db))
     return here.outcome()
+
+
+def discharge_all(
+    db: Session, who: Actor, news: Sequence[Discharge], *, now: datetime, places: Places
+) -> list[Outcome | Conflict]:
+    """The same for many, in their order; for people we have not met in a fraction of the statements.
+
+    Where `discharge` would raise `Conflict`, it stands in the list instead.
+    """
+    for new in news:
+        _may_discharge(who, new.ward)
+    met = set(
+        db.scalars(
+            select(Patient.national_id).where(
+                Patient.national_id_index.in_([new.national_id for new in news])
+            )
+        )
+    )
+    firsts: dict[int, _Arrival] = {}
+    for place, new in enumerate(news):
+        if new.national_id not in met:
+            met.add(new.national_id)
+            firsts[place] = _Arrival(db, who, new, now, places)
+    outcomes: dict[int, Outcome | Conflict] = {}
+    try:
+        with db.begin_nested():
+            outcomes |= zip(firsts, _record_first(db, firsts.values()), strict=True)
+    except IntegrityError:
+        # Somebody came in through another door meanwhile: one by one, then.
+        outcomes.clear()
+    for place, new in enumerate(news):
+        if place not in outcomes:
+            outcomes[place] = _outcome_or_conflict(_Arrival(db, who, new, now, places))
+    return [outcomes[place] for place in range(len(news))]
+
+
+def _outcome_or_conflict(arrival: "_Arrival") -> Outcome | Conflict:
+    try:
+        return arrival.outcome()
+    except Conflict as conflict:
+        return conflict
+
+
+def _record_first(db: Session, arrivals: Collection["_Arrival"]) -> list[Outcome]:
+    outcomes = [arrival.first() for arrival in arrivals]
+    db.flush()
+    for arrival in arrivals:
+        db.add_all(arrival.around)
+    db.flush()
+    return outcomes
 
 
 def _may_discharge(who: Actor, ward: Place) -> None:
@@ -351,13 +401,33 @@ class _Arrival:
         self.today = local_day(now)
         self.by_hand = who.kind == "professional"
         self.is_new = False
+        # These point at a patient by key alone, so they wait until the patient is in the database.
+        self.around: list[PatientUnit | CareContact] = []
 
     def outcome(self) -> Outcome:
         """Finds out what is new about it, and records that."""
-        patient = self._patient()
+        known = self._known_patient()
+        if known is None:
+            try:
+                with self.db.begin_nested():
+                    return _record_first(self.db, [self])[0]
+            except IntegrityError:
+                # The same person came in through another door between our look and our insert.
+                known = self._known_patient()
+                if known is None:
+                    raise
+        self.is_new = False
+        return self._again(known)
+
+    def first(self) -> Outcome:
+        """Everything about somebody we have not met; not yet in the database, but in the session."""
+        self.is_new = True
+        return self._create(self._new_patient(), [])
+
+    def _again(self, patient: Patient) -> Outcome:
         if patient.died_on:
             raise Conflict("died")
-        stays = [] if self.is_new else self._stays(patient)
+        stays = self._stays(patient)
         stay = self._same(stays)
         if stay is None:
             newer = self._newer(stays)
@@ -372,23 +442,6 @@ class _Arrival:
         self.db.flush()
         return Outcome(stay, "moved" if moved else "unchanged")
 
-    def _patient(self) -> Patient:
-        known = self._known_patient()
-        if known is not None:
-            return known
-        new = self._new_patient()
-        try:
-            with self.db.begin_nested():
-                self.db.add(new)
-        except IntegrityError:
-            # The same person came in through another door between our look and our insert.
-            other = self._known_patient()
-            if other is None:
-                raise
-            return other
-        self.is_new = True
-        return new
-
     def _known_patient(self) -> Patient | None:
         return self.db.scalars(
             select(Patient).where(Patient.national_id_index == self.new.national_id).with_for_update()
@@ -397,6 +450,7 @@ class _Arrival:
     def _new_patient(self) -> Patient:
         new = self.new
         return Patient(
+            id=uuid4(),
             name=new.name,
             national_id=new.national_id,
             national_id_index=new.national_id,
@@ -446,6 +500,7 @@ class _Arrival:
             self._refresh(patient)
             self._end(stay for stay in earlier if stay.discharged_on <= self.new.discharged_on)
         stay = Stay(
+            id=uuid4(),
             patient=patient,
             ward_id=self.new.ward.id,
             discharged_on=self.new.discharged_on,
@@ -461,8 +516,9 @@ class _Arrival:
         self._add_measures(stay, patient)
         self._follow(patient)
         self._contacts(patient)
-        self.db.flush()
         self._welcome(stay, patient)
+        if not self.is_new:
+            self.db.flush()
         return Outcome(stay, "created")
 
     def _refresh(self, patient: Patient) -> None:
@@ -605,7 +661,7 @@ class _Arrival:
     def _unit_follows(self, patient: Patient, unit: Place) -> None:
         follows = None if self.is_new else self._relation(patient, unit.id)
         if follows is None:
-            self.db.add(PatientUnit(patient_id=patient.id, unit_id=unit.id, since=self.today))
+            self._put(PatientUnit(patient_id=patient.id, unit_id=unit.id, since=self.today))
         else:
             follows.until = None
 
@@ -620,7 +676,7 @@ class _Arrival:
             self._contact(patient, role, unit)
         if self.is_new:
             for role in MISSING_FROM_THE_START:
-                self.db.add(CareContact(patient_id=patient.id, role=role, since=self.now))
+                self._put(CareContact(patient_id=patient.id, role=role, since=self.now))
 
     def _contact(self, patient: Patient, role: str, unit: Place) -> None:
         if not self.is_new:
@@ -636,15 +692,20 @@ class _Arrival:
                 return
             for one in there:
                 one.ended_at = self.now
-        self.db.add(CareContact(patient_id=patient.id, role=role, unit_id=unit.id, since=self.now))
+        self._put(CareContact(patient_id=patient.id, role=role, unit_id=unit.id, since=self.now))
+
+    def _put(self, row: PatientUnit | CareContact) -> None:
+        if self.is_new:
+            self.around.append(row)
+        else:
+            self.db.add(row)
 
     def _event(self, kind: str, reason: str | None = None) -> PlanEvent:
         return PlanEvent(kind=kind, reason=reason, at=self.now, by_kind=self.who.kind, by_id=self.who.id)
 
     def _welcome(self, stay: Stay, patient: Patient) -> None:
         not_before, valid_until = self._welcome_time(patient)
-        message.write(
-            self.db,
+        letter = message.draft(
             "welcome",
             to=patient,
             now=self.now,
@@ -652,6 +713,8 @@ class _Arrival:
             valid_until=valid_until,
             dedupe_key=f"welcome:{stay.id}",
         )
+        if letter:
+            self.db.add(letter)
 
     def _welcome_time(self, patient: Patient) -> tuple[datetime, datetime]:
         hour = patient.hour or library.plan_template(self.new.template).hour

@@ -46,13 +46,49 @@ def write(
 
     None when the person takes no messages: the caller raises a flag where silence would follow.
     """
-    if not takes_messages(to, kind):
+    letter = draft(
+        kind,
+        to=to,
+        now=now,
+        params=params,
+        check_in=check_in,
+        meeting=meeting,
+        not_before=not_before,
+        valid_until=valid_until,
+        dedupe_key=dedupe_key,
+    )
+    if letter is None:
         return None
     written = db.scalars(select(Message).where(Message.dedupe_key == dedupe_key)).one_or_none()
     if written is not None:
         return written
+    try:
+        with db.begin_nested():
+            db.add(letter)
+            db.flush()
+    except IntegrityError:
+        # Another process wrote the same letter between our look and our insert.
+        return db.scalars(select(Message).where(Message.dedupe_key == dedupe_key)).one()
+    return letter
+
+
+def draft(
+    kind: str,
+    *,
+    to: Patient | Relative,
+    now: datetime,
+    params: dict[str, Any] | None = None,
+    check_in: CheckIn | None = None,
+    meeting: Meeting | None = None,
+    not_before: datetime | None = None,
+    valid_until: datetime,
+    dedupe_key: str,
+) -> Message | None:
+    """The letter, not yet in the session: for a caller who knows that it is new because what it is about is."""
+    if not takes_messages(to, kind):
+        return None
     earliest = max(now, not_before) if not_before else now
-    letter = Message(
+    return Message(
         kind=kind,
         lane="code" if kind in CODE_LANE else "batch",
         dedupe_key=dedupe_key,
@@ -67,14 +103,6 @@ def write(
         valid_until=valid_until,
         next_attempt_at=earliest,
     )
-    try:
-        with db.begin_nested():
-            db.add(letter)
-            db.flush()
-    except IntegrityError:
-        # Another process wrote the same letter between our look and our insert.
-        return db.scalars(select(Message).where(Message.dedupe_key == dedupe_key)).one()
-    return letter
 
 
 def takes_messages(person: Patient | Relative, kind: str) -> bool:
