@@ -43,6 +43,8 @@ POSTPONE_AT_MOST = 2
 ANSWERABLE = ("asked", "postponed")
 # A human already knows that this very check-in needs a phone call, so silence about it is no news.
 ALREADY_TOLD = ("call_due", "undeliverable")
+# Settled by an answer: nobody needs to phone about the asking any more.
+SETTLED_BY_ANSWER = ("call_due", "postponed_twice")
 # These speak of the asking, not of the answer: no step the person is waiting for.
 BEFORE_ANSWER = ("call_due", "no_answer", "not_asked", "postponed_twice", "undeliverable", "parked_message")
 # An answer passed by is kept as the empty text: seen, and left open on purpose.
@@ -77,7 +79,7 @@ class Review:
 
 @dataclass(frozen=True)
 class Step:
-    """What a unit does about the answers: the flags it was given for one reason to act. `who` is set when somebody took them."""
+    """What one unit does about the answers: the flags it has in one state. `who` is set when somebody took or closed them."""
 
     unit: Unit
     who: Professional | None
@@ -101,7 +103,10 @@ class NextCheckIn:
 
 @dataclass(frozen=True)
 class Ending:
-    """What happens now. `contacts` are whom to ring when nothing is heard by `heard_by`; nobody is named who has no number."""
+    """What happens now. `contacts` are whom to ring when nothing is heard by `heard_by`; nobody is named who has no number.
+
+    `titles` are those of the measures asked about, by id.
+    """
 
     check_in: CheckIn
     answered_at: datetime
@@ -110,6 +115,7 @@ class Ending:
     heard_by: datetime | None
     contacts: tuple[Unit, ...]
     urgency: bool
+    titles: dict[UUID, str]
 
 
 @dataclass(frozen=True)
@@ -464,7 +470,7 @@ def finish(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
     check_in.state, check_in.answered_at, check_in.ended_at = "answered", now, now
     _record_measures(db, check_in, asking, who.kind, who.id, now)
     _raise_reasons(db, check_in, asking, now)
-    db.flush()
+    flag.no_longer_needed(db, check_in, SETTLED_BY_ANSWER, now=now)
     return ending(db, who, check_in_id, now=now)
 
 
@@ -714,6 +720,7 @@ def ending(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
     )
     steps = _steps(flags)
     waiting = [step for step in steps if step.state != "closed"]
+    asking = _asking(db, check_in)
     return Ending(
         check_in=check_in,
         answered_at=_required(check_in.answered_at),
@@ -721,7 +728,8 @@ def ending(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
         next=_next(db, check_in),
         heard_by=max((step.respond_by for step in waiting), default=None),
         contacts=_contacts(db, check_in.patient, [step.unit for step in waiting]),
-        urgency=is_urgent(_asking(db, check_in).counted),
+        urgency=is_urgent(asking.counted),
+        titles={measure.id: measure.title for measure in asking.measures},
     )
 
 

@@ -1,5 +1,6 @@
 """Flags: raised by what happened, owned by a unit, taken, worked on and closed by its people."""
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -221,6 +222,15 @@ def move(db: Session, who: Actor, flag_id: UUID, unit_id: UUID, *, now: datetime
         raise _somebody_was_first(flag)
     _note_event(db, flag, who, "moved", now, text=unit.name)
     return flag
+
+
+def no_longer_needed(db: Session, check_in: CheckIn, codes: Collection[str], *, now: datetime) -> None:
+    """Closes, in nobody's name, what was raised about this check-in and has settled itself; a taken case stays taken."""
+    settled = select(Flag).where(Flag.check_in_id == check_in.id, Flag.code.in_(codes), Flag.state == "open")
+    for one in db.scalars(settled).all():
+        if _change(db, one, Flag.state == "open", state="closed", closed_at=now, outcome="not_needed"):
+            db.add(FlagEvent(flag_id=one.id, kind="closed", at=now, outcome="not_needed"))
+    db.flush()
 
 
 def find(db: Session, who: Actor, flag_id: UUID, *, now: datetime) -> Flag:

@@ -1,7 +1,9 @@
 """Check-ins from the tick to the ending: who is asked when, what is kept, and what a human hears."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from random import Random
 
 import pytest
 from sqlalchemy import Engine, select
@@ -194,6 +196,40 @@ def test_an_earlier_check_in_is_not_taken_by_the_other_dispatcher(db: Session, e
     assert [ward.check_in(kari, day).state for day in (3, 14)] == ["skipped", "asked"]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_however_the_ticks_fall_nobody_is_pestered_and_no_silence_is_lost(
+    db: Session, ward: SmallWard, seed: int
+) -> None:
+    """A dispatcher that comes when it likes, and people who answer, put off or say nothing."""
+    chance = Random(seed)
+    people = [
+        ward.patient(f"Nr {n}", template=template) for n, template in enumerate(("stroke", "mecfs", "frail"))
+    ]
+    hour = 0
+    while hour < 24 * 100:
+        hour += chance.choice((1, 5, 20, 30, 100, 300))
+        now = at(0) + timedelta(hours=hour)
+        check_in.ask_due(db, now)
+        check_in.remind_due(db, now)
+        check_in.give_up_due(db, now)
+        for person in people:
+            asked = check_in.current(db, themselves(person), now=now)
+            if asked and chance.random() < 0.2 and asked.postponed < 2:
+                check_in.postpone(db, themselves(person), asked.id, now=now)
+    for person in people:
+        every = db.scalars(select(CheckIn).where(CheckIn.patient_id == person.id)).all()
+        flagged = {raised.check_in_id for raised in flags(db, person)}
+        assert sum(one.state == "asked" for one in every) <= 1
+        assert {one.id for one in every if one.state == "expired"} <= flagged
+        assert not [one for one in every if one.due_at < at(80) and one.state == "planned"]
+        written = Counter(
+            (m.check_in_id, m.kind) for m in db.scalars(select(Message)) if m.patient_id == person.id
+        )
+        for one in every:
+            assert written[one.id, "check_in"] <= 1 + one.postponed
+            assert written[one.id, "reminder"] <= 1 + one.postponed
+
+
 # --- answering --------------------------------------------------------------------------------------------------------
 
 
@@ -284,6 +320,23 @@ def test_what_may_be_passed_by_is_not_asked_again(db: Session, ward: SmallWard) 
     assert check_in.page(db, who, asked.id, "worse.text", now=at(7)).value is None
 
 
+def test_a_look_over_the_answers_before_they_are_sent(db: Session, ward: SmallWard) -> None:
+    kari = ward.patient()
+    who, asked = themselves(kari), ward.check_in(kari, 7)
+    check_in.ask_due(db, at(7))
+    check_in.save(db, who, asked.id, "how", ["good"], now=at(7))
+    begun = check_in.review(db, who, asked.id, now=at(7))
+    assert begun.unanswered == "worse"
+    assert [(item.link_id, value) for item, value in begun.lines] == [
+        ("how", "good"),
+        ("worse", None),
+        ("contact", None),
+    ]
+    answer_all(db, kari, asked, worse="clearly", worse_text="Hodet")
+    done = check_in.review(db, who, asked.id, now=at(7))
+    assert (done.unanswered, done.urgency) == (None, True)
+
+
 def test_unfinished_is_not_sent(db: Session, ward: SmallWard) -> None:
     kari = ward.patient()
     who, asked = themselves(kari), ward.check_in(kari, 7)
@@ -338,7 +391,7 @@ def test_crisis_words_do_not_wait_for_the_last_question(db: Session, ward: Small
     kari = ward.patient()
     who, asked = themselves(kari), ward.check_in(kari, 7)
     check_in.ask_due(db, at(7))
-    check_in.save(db, who, asked.id, "how", ["very_bad"], now=at(7))
+    check_in.save(db, who, asked.id, "how", ["ok"], now=at(7))
     check_in.save(db, who, asked.id, "worse", ["clearly"], now=at(7))
     check_in.save(db, who, asked.id, "worse.text", ["Jeg vil ikke leve lenger"], now=at(7))
     [raised] = flags(db, kari)
@@ -411,6 +464,20 @@ def test_the_ending_tells_who_has_it_and_when_it_is_done(db: Session, ward: Smal
         flag.close(db, johan, one.id, "helped", now=at(8))
     done = check_in.ending(db, who, asked.id, now=at(8, 11))
     assert (done.steps[0].state, done.steps[0].closed_at, done.heard_by) == ("closed", at(8), None)
+
+
+def test_an_answer_settles_the_call_that_was_due(db: Session, ward: SmallWard) -> None:
+    kari, gerd = ward.patient(contact_by="call"), ward.patient("Gerd Mikkelsen", contact_by="call")
+    nurse = ward.colleague("Sofia Berg", "post3")
+    check_in.ask_due(db, at(7))
+    [taken] = flags(db, gerd)
+    flag.claim(db, nurse, taken.id, now=at(7))
+    for person in (kari, gerd):
+        answer_all(db, person, ward.check_in(person, 7))
+        check_in.finish(db, themselves(person), ward.check_in(person, 7).id, now=at(7, 12))
+    [settled] = flags(db, kari)
+    assert (settled.state, settled.outcome, settled.claimed_by_id) == ("closed", "not_needed", None)
+    assert taken.state == "claimed"
 
 
 def test_no_next_time_is_promised_while_the_plan_rests(db: Session, ward: SmallWard) -> None:
