@@ -33,7 +33,11 @@ class TwilioChannel:
         self._base = settings.api_base.rstrip("/")
         self._url = f"{self._base}/2010-04-01/Accounts/{quote(settings.account_sid)}/Messages.json"
         self._session = aiohttp.ClientSession(
-            auth=aiohttp.BasicAuth(settings.account_sid, settings.auth_token.get_secret_value()),
+            headers={
+                "Authorization": aiohttp.encode_basic_auth(
+                    settings.account_sid, settings.auth_token.get_secret_value()
+                )
+            },
             timeout=aiohttp.ClientTimeout(
                 sock_connect=settings.connect_seconds,
                 sock_read=settings.read_seconds,
