@@ -50,7 +50,6 @@ def summary(result: Triage) -> list[tuple[str, str, str]]:
     ("answers", "expected"),
     [
         ({}, []),
-        ({"how": "very_bad"}, []),
         ({"contact": False, "worse": "a_little", "fall": True, "fall.injury": False}, []),
         ({"contact": True}, [("wants_contact", "red")]),
         ({"worse": "clearly"}, [("clearly_worse", "red")]),
