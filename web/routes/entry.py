@@ -246,6 +246,8 @@ def come_back(
     except NotFound:
         response: Response = page("entry/not_known.html", status=403, working=provider == "professional")
     else:
+        if beside is not None:
+            sign_in.end(db, beside, now=now)
         response = _let_in(house, opened, attempt.next or HOME[opened.sign_in.audience])
     house.cookies.drop(response, house.cookies.login)
     return response
