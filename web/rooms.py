@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from web import pages
+
 SEATS = 4
 WAITING_MESSAGES = 256
 
@@ -125,7 +127,7 @@ class Rooms:
         room = self._rooms.get(meeting)
         for seat in room.seats.values() if room else ():
             if seat.host:
-                seat.tell({"type": "call_me", "id": person, "phone": phone})
+                seat.tell(call(person, phone))
 
     def end(self, meeting: UUID) -> None:
         """Over for everybody: ended, cancelled or moved."""
@@ -143,6 +145,11 @@ class Rooms:
                     "people": [_view(room, person, seat) for person in room.invited if person.id != seat.id],
                 }
             )
+
+
+def call(person: str, phone: str) -> dict[str, Any]:
+    """Somebody asks the host to be phoned: the number to dial, and as people write it."""
+    return {"type": "call_me", "id": person, "phone": pages.tel(phone), "shown": pages.phone(phone)}
 
 
 def _view(room: Room, person: Invited, reader: Seat) -> dict[str, Any]:

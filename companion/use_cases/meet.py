@@ -181,6 +181,11 @@ def cancel(db: Session, who: Actor, meeting_id: UUID, *, now: datetime) -> Meeti
     return meeting
 
 
+def find(db: Session, who: Actor, meeting_id: UUID) -> Meeting:
+    """A meeting of one's own or of one's units; `NotFound` for everybody else."""
+    return _of_my_unit(db, who, meeting_id)
+
+
 def invitation(db: Session, door: Actor | SignIn, meeting_id: UUID, *, now: datetime) -> Participant:
     """The place at the meeting of the person asking, whatever the hour; `NotFound` for everybody not invited (any more).
 
@@ -285,6 +290,11 @@ def call_me(db: Session, door: Actor | SignIn, meeting_id: UUID, *, now: datetim
     params = {"who": participant.name, "role": participant.role, "phone": phone or ""}
     _flag(db, meeting, "call_me", "red", params, now)
     return participant
+
+
+def asked_to_be_called(meeting: Meeting) -> list[Participant]:
+    """Who could not get the picture to work and asked for a phone call, since the time was last changed."""
+    return [participant for participant in meeting.participants if "call_me" in _events(participant)]
 
 
 def may_invite(db: Session, who: Actor, patient_id: UUID, *, now: datetime) -> list[Grant]:

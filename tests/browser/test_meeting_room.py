@@ -1,28 +1,17 @@
 """Two real browsers meet: the waiting room, letting in, picture and sound both ways, and what happens when something fails."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from uuid import UUID
+from datetime import datetime
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from companion.models import (
-    Flag,
-    Grant,
-    MeetingEvent,
-    Message,
-    Municipality,
-    Patient,
-    PatientUnit,
-    Professional,
-    Relative,
-    Unit,
-)
-from companion.rules.access import Actor, Level
-from companion.use_cases import meet, sign_in
+from companion.models import Flag, MeetingEvent, Professional
+from companion.use_cases import sign_in
+from tests import appointment as appointments
 from tests.browser.conftest import DESK, PHONE, Machines
 
 pytestmark = pytest.mark.browser
@@ -58,10 +47,9 @@ def backend() -> str:
 
 
 @dataclass(frozen=True)
-class Appointment:
-    """A meeting in five minutes, and a key to it for each: Johan and Anne signed in, Kari with only the link."""
+class Keys:
+    """The meeting's address, and a session for each: Johan signed in, Kari and Anne with only the link from their SMS."""
 
-    id: UUID
     path: str
     johan: str
     kari: str
@@ -69,72 +57,21 @@ class Appointment:
 
 
 @pytest.fixture
-def appointment(engine: Engine, now: datetime) -> Appointment:
+def appointment(engine: Engine, now: datetime) -> Keys:
     with Session(engine, expire_on_commit=False) as db:
-        if db.get(Municipality, "5536") is None:
-            db.add(Municipality(number="5536", name="Lyngen", trust="UNN"))
-        art = Unit(key="art-test", kind="art", name="ART Tromsø", phone="77000000", hours="8–15")
-        johan = Professional(
-            name="Johan Bakk",
-            national_id="johan",
-            national_id_index="johan",
-            title="fysioterapeut",
-            created_at=now,
-        )
-        kari = Patient(
-            name="Kari Nilsen",
-            national_id="kari",
-            national_id_index="kari",
-            birth_date="1958-05-04",
-            phone="+4740000001",
-            phone_index="+4740000001",
-            phone_state="ok",
-            contact_by="sms",
-            municipality_number="5536",
-            created_at=now,
-        )
-        anne = Relative(
-            name="Anne Nilsen",
-            national_id="anne",
-            national_id_index="anne",
-            phone="+4740000002",
-            phone_index="+4740000002",
-            created_at=now,
-        )
-        db.add_all([art, johan, kari, anne])
-        db.flush()
-        db.add(PatientUnit(patient_id=kari.id, unit_id=art.id, since=date(2026, 10, 1)))
-        db.add(
-            Grant(
-                patient_id=kari.id,
-                relative_id=anne.id,
-                relation="datter",
-                scopes="meetings",
-                given_how="paper",
-                given_by_kind="professional",
-                given_at=now,
-                valid_until=now + timedelta(days=90),
-            )
-        )
-        db.flush()
-        host = Actor(kind="professional", id=johan.id, level=Level.high, unit_ids=frozenset({art.id}))
-        meeting = meet.offer(db, host, kari.id, now + timedelta(minutes=5), relatives=[anne.id], now=now)
-        letter = db.scalars(
-            select(Message).where(Message.meeting_id == meeting.id, Message.patient_id == kari.id)
-        ).one()
-        link = sign_in.issue_link(db, letter, now=now)
-        found = Appointment(
-            id=meeting.id,
-            path=f"/meeting/{meeting.id}",
-            johan=sign_in.from_identity(db, "professional", {"pid": "johan"}, now=now).secret,
-            kari=sign_in.redeem_link(db, link.token, now=now).secret,
-            anne=sign_in.from_identity(db, "relative", {"pid": "anne"}, now=now).secret,
+        made = appointments.make(db, now)
+        johan = db.get_one(Professional, made.ward.johan.id)
+        keys = Keys(
+            path=made.path,
+            johan=sign_in.from_identity(db, "professional", {"pid": johan.national_id}, now=now).secret,
+            kari=appointments.by_link(db, made, made.kari, now).secret,
+            anne=appointments.by_link(db, made, made.anne, now).secret,
         )
         db.commit()
-    return found
+    return keys
 
 
-def come(page: Page, appointment: Appointment) -> None:
+def come(page: Page, appointment: Keys) -> None:
     """Opens the meeting's page; where camera and microphone were allowed before, they start by themselves."""
     page.goto(appointment.path)
     expect(page.locator("video[data-own]")).to_be_visible()
@@ -148,6 +85,13 @@ def other(page: Page) -> Locator:
     return page.locator(".tile video")
 
 
+def accessible(page: Page) -> bool:
+    """Axe finds nothing; if it does, its report says what."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    return True
+
+
 def errors_on(page: Page) -> list[str]:
     """What the page complains about, content security policy included."""
     found: list[str] = []
@@ -156,9 +100,7 @@ def errors_on(page: Page) -> list[str]:
     return found
 
 
-def test_two_people_see_and_hear_each_other(
-    machines: Machines, appointment: Appointment, engine: Engine
-) -> None:
+def test_two_people_see_and_hear_each_other(machines: Machines, appointment: Keys, engine: Engine) -> None:
     kari = machines().window(PHONE, session=appointment.kari).new_page()
     johan = machines().window(DESK, session=appointment.johan).new_page()
     wrong = [errors_on(kari), errors_on(johan)]
@@ -167,6 +109,7 @@ def test_two_people_see_and_hear_each_other(
     expect(kari.get_by_text("Kamera virker")).to_be_visible()
     expect(kari.get_by_text("Vi hører deg")).to_be_visible()
     expect(kari.locator("[data-people]")).to_contain_text("Johan Bakk (fysioterapeut)")
+    assert accessible(kari)
     come(johan, appointment)
     expect(kari.locator("[data-people]")).to_contain_text("er i møtet")
     expect(johan.locator("[data-people]")).to_contain_text("Kari Nilsen")
@@ -178,7 +121,9 @@ def test_two_people_see_and_hear_each_other(
     for page in (kari, johan):
         other(page).evaluate(MOVING)
         other(page).evaluate(HEARD)
-    assert happened(engine, appointment) == ["offered", "waiting", "admitted", "admitted"]
+    assert happened(engine) == ["offered", "waiting", "admitted", "admitted"]
+    assert accessible(kari)
+    assert accessible(johan)
 
     kari.get_by_role("button", name="Slå av kamera").click()
     expect(johan.locator(".tile")).to_contain_text("Kari Nilsen sender ikke bilde")
@@ -197,13 +142,11 @@ def test_two_people_see_and_hear_each_other(
     expect(johan.get_by_role("heading", level=1)).to_have_text("Møtet er slutt")
     kari.get_by_role("link", name="Gå inn igjen").click()
     expect(kari.get_by_role("heading", level=1)).to_have_text("Møtet er slutt")
-    assert happened(engine, appointment)[-2:] == ["left", "ended"]
+    assert happened(engine)[-2:] == ["left", "ended"]
     assert wrong == [[], []]
 
 
-def test_a_guest_without_camera_sees_and_a_reload_comes_back(
-    machines: Machines, appointment: Appointment
-) -> None:
+def test_a_guest_without_camera_sees_and_a_reload_comes_back(machines: Machines, appointment: Keys) -> None:
     anne = machines(camera=False).window(PHONE, session=appointment.anne).new_page()
     johan = machines().window(DESK, session=appointment.johan).new_page()
     come(johan, appointment)
@@ -211,6 +154,7 @@ def test_a_guest_without_camera_sees_and_a_reload_comes_back(
     anne.get_by_role("button", name="Slå på kamera og mikrofon").click()
     expect(anne.get_by_text("Kameraet er sperret")).to_be_visible()
     expect(anne.get_by_text("Nettleseren har ikke lov")).to_be_visible()
+    assert accessible(anne)
     let_in(johan, "Anne Nilsen")
     other(anne).evaluate(MOVING)
     expect(johan.locator(".tile")).to_contain_text("Anne Nilsen sender ikke bilde")
@@ -221,21 +165,25 @@ def test_a_guest_without_camera_sees_and_a_reload_comes_back(
 
 
 def test_ring_me_reaches_the_host_at_once_and_the_worklist(
-    machines: Machines, appointment: Appointment, engine: Engine
+    machines: Machines, appointment: Keys, engine: Engine
 ) -> None:
     kari = machines().window(PHONE, session=appointment.kari).new_page()
     johan = machines().window(DESK, session=appointment.johan).new_page()
     johan.goto(appointment.path)
     kari.goto(appointment.path)
     expect(johan.locator("[data-people]")).to_contain_text("venter")
+    assert accessible(johan)
     kari.get_by_role("button", name="Ring meg på 400 00 001").click()
     expect(kari.get_by_role("heading", level=1)).to_have_text("Vi har gitt beskjed")
+    assert accessible(kari)
     expect(johan.locator("[data-part=calls]")).to_contain_text("Kari Nilsen får det ikke til")
+    johan.reload()
+    expect(johan.locator("[data-part=calls]")).to_contain_text("400 00 001")
     with Session(engine) as db:
         assert db.scalars(select(Flag.code)).all() == ["call_me"]
 
 
-def test_a_second_window_takes_over(machines: Machines, appointment: Appointment) -> None:
+def test_a_second_window_takes_over(machines: Machines, appointment: Keys) -> None:
     context = machines().window(PHONE, session=appointment.kari)
     first, second = context.new_page(), context.new_page()
     first.goto(appointment.path)
@@ -245,7 +193,7 @@ def test_a_second_window_takes_over(machines: Machines, appointment: Appointment
     expect(second.locator("[data-people]")).to_contain_text("Johan Bakk")
 
 
-def test_without_javascript_the_page_offers_the_phone(machines: Machines, appointment: Appointment) -> None:
+def test_without_javascript_the_page_offers_the_phone(machines: Machines, appointment: Keys) -> None:
     machine = machines()
     context = machine.browser.new_context(base_url=machine.url, java_script_enabled=False)
     context.add_cookies([{"name": "session", "value": appointment.kari, "url": machine.url}])
@@ -256,7 +204,6 @@ def test_without_javascript_the_page_offers_the_phone(machines: Machines, appoin
     expect(page.get_by_role("heading", level=1)).to_have_text("Vi har gitt beskjed")
 
 
-def happened(engine: Engine, appointment: Appointment) -> list[str]:
+def happened(engine: Engine) -> list[str]:
     with Session(engine) as db:
-        kinds = select(MeetingEvent.kind).where(MeetingEvent.meeting_id == appointment.id)
-        return list(db.scalars(kinds.order_by(MeetingEvent.at, MeetingEvent.id)))
+        return list(db.scalars(select(MeetingEvent.kind).order_by(MeetingEvent.at)))

@@ -80,8 +80,8 @@ async function hear(message) {
   } else if (message.type === "left") {
     drop(message.id);
   } else if (message.type === "call_me") {
+    if (!calls.has(message.id)) showCall(message);
     calls.add(message.id);
-    showCall(message);
   } else if (message.type === "not_admitted") {
     say(words.let_in_failed);
     showPeople();
@@ -247,13 +247,13 @@ function play(video) {
   );
 }
 
-function showCall({ id, phone }) {
+function showCall({ id, phone, shown }) {
   const person = people.find((each) => each.id === id);
   const box = part("calls");
   box.hidden = false;
   const row = document.createElement("p");
   row.append(fill(words.asks_for_call, { name: person?.name ?? "" }), " ");
-  if (phone) row.append(Object.assign(document.createElement("a"), { href: `tel:${phone}`, textContent: phone }));
+  if (shown) row.append(Object.assign(document.createElement("a"), { href: phone, textContent: shown }));
   box.querySelector("[data-lines]").append(row);
 }
 

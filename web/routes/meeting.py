@@ -36,7 +36,7 @@ from web.deps import (
     new_router,
     transaction,
 )
-from web.rooms import FULL, NOT_OPEN, SIGNED_OUT, TOO_SLOW, Invited, Rooms, Seat
+from web.rooms import FULL, NOT_OPEN, SIGNED_OUT, TOO_SLOW, Invited, Rooms, Seat, call
 from web.security import access, same_origin
 
 router = new_router()
@@ -227,6 +227,7 @@ class Place:
 
     seat: Seat
     invited: list[Invited]
+    calls: list[tuple[str, str]]
 
 
 class _Connection:
@@ -256,6 +257,9 @@ class _Connection:
         seat.tell({"type": "welcome", "ice": turn.ice_servers(self._house.web, seat.id, self._now())})
         if not self._rooms.join(self._meeting_id, seat, place.invited):
             return await self._socket.close(FULL)
+        if seat.host:
+            for person, phone in place.calls:
+                seat.tell(call(person, phone))
         writing = asyncio.create_task(self._write(seat))
         on_purpose = False
         try:
@@ -343,6 +347,7 @@ class _Connection:
                 admitted=mine.admitted_at is not None,
             ),
             [_invited(each, relations) for each in mine.meeting.participants],
+            [(str(each.id), _phone(each)) for each in meet.asked_to_be_called(mine.meeting)],
         )
 
     def _signed(self, db: Session) -> tuple[SignIn, Actor]:
