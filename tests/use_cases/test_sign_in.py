@@ -341,10 +341,10 @@ def test_a_relative_is_known_by_national_id_after_stepping_up_from_their_own_ses
     first = sign_in.redeem_link(db, letter(db, anne, now).token, now=now)
     own = sign_in.confirm_birth_date(db, first.sign_in, cast.ANNE_BORN, now=now).sign_in
     with pytest.raises(NotFound):
-        sign_in.from_identity(db, "patient", {"pid": cast.OLA_ID}, beside=own, now=now)
+        sign_in.from_identity(db, "patient", {"pid": cast.OLA_ID}, before=own, now=now)
     with pytest.raises(NotFound):
-        sign_in.from_identity(db, "patient", {"pid": pid}, beside=first.sign_in, now=now)
+        sign_in.from_identity(db, "patient", {"pid": pid}, before=first.sign_in, now=now)
     assert (
-        sign_in.from_identity(db, "patient", {"pid": pid}, beside=own, now=now).sign_in.relative_id == anne.id
+        sign_in.from_identity(db, "patient", {"pid": pid}, before=own, now=now).sign_in.relative_id == anne.id
     )
     assert sign_in.from_identity(db, "patient", {"pid": pid}, now=now).sign_in.level == "high"

@@ -18,6 +18,7 @@ from web.deps import (
     MaybeSigned,
     Now,
     Page,
+    Pages,
     Posted,
     TheHouse,
     go,
@@ -230,9 +231,7 @@ def leave(
 
 @router.get("/oidc/callback/{provider}")
 @access("public")
-def come_back(
-    request: Request, provider: Provider, db: Db, now: Now, house: TheHouse, page: Page
-) -> Response:
+def come_back(request: Request, provider: Provider, db: Db, now: Now, house: TheHouse) -> Response:
     """Back from the provider: verified, and known here."""
     attempt = _attempt(request, house)
     if attempt is None or attempt.audience != provider or provider not in house.doors:
@@ -244,10 +243,12 @@ def come_back(
     try:
         opened = sign_in.from_identity(db, cast(ActorKind, provider), claims, before=before, now=now)
     except NotFound:
-        response: Response = page("entry/not_known.html", status=403, working=provider == "professional")
+        response: Response = Pages(request, db)(
+            "entry/not_known.html", status=403, working=provider == "professional"
+        )
     else:
-        if beside is not None:
-            sign_in.end(db, beside, now=now)
+        if before is not None:
+            sign_in.end(db, before, now=now)
         response = _let_in(house, opened, attempt.next or HOME[opened.sign_in.audience])
     house.cookies.drop(response, house.cookies.login)
     return response
