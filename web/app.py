@@ -27,7 +27,18 @@ from web.demo.identity_provider import IdentityProvider, Inside
 from web.deps import GuardedRoute, House
 from web.frame import Frame
 from web.oidc import Client, Door
-from web.routes import case, discharge, entry, health, meeting, staff
+from web.routes import (
+    case,
+    check_in,
+    discharge,
+    entry,
+    health,
+    meeting,
+    offer,
+    patient,
+    staff,
+    staff_passport,
+)
 from web.security import Cookies, access_of
 from web.settings import WebSettings
 
@@ -40,6 +51,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     staff.router,
     case.router,
     discharge.router,
+    offer.router,
+    staff_passport.router,
+    check_in.router,
+    patient.router,
 )
 
 

@@ -47,9 +47,10 @@ FLAGS: Mapping[str, str] = {
     "postponed_twice": _("Utsatt to ganger: «Ikke i dag»"),
     "call_due": _("Vil helst ringes: oppfølgingen er nå"),
     "wants_call": _("Vil bli oppringt"),
-    "call_me": _("Ring meg: videoen virker ikke"),
-    "undeliverable": _("Meldingen kom ikke fram"),
-    "parked_message": _("Vi vet ikke om meldingen kom fram"),
+    "call_me": _("Ring %(who)s: videoen virker ikke"),
+    "tell_by_phone": _("Ring og fortell om videomøtet"),
+    "undeliverable": _("Melding ikke levert"),
+    "parked_message": _("Usikkert om meldingen kom fram"),
     "reply_not_understood": _("Svar på SMS som et menneske må lese"),
     "opted_out": _("Vil ikke ha flere SMS"),
 }
@@ -78,6 +79,8 @@ NEXT_STEP: Mapping[str, str] = {
     "wants_call": _("Ring og hør hva det gjelder."),
     "undeliverable": _("Rett nummeret, eller ring."),
     "parked_message": _("Ring hvis du ikke hører noe."),
+    "feels_very_bad": _("Ring og hør hva som skjer."),
+    "call_me": _("Ring med en gang. De venter."),
     "opted_out": _("Avtal om vi skal ringe i stedet."),
     "passport_wrong": _("Gå gjennom passet sammen."),
     "wants_coordinator": _("Meld behovet til koordinerende enhet."),
@@ -292,10 +295,11 @@ WHEEL: Mapping[str, str] = {
     "user_organisation": _("Brukerorganisasjon"),
 }
 
-ANSWERED_BY: Mapping[str, str] = {
-    "patient": _("Svarte selv"),
-    "relative": _("Svarte med hjelp av pårørende"),
-    "professional": _("Svarte på telefon sammen med oss"),
+MEETING_KINDS: Mapping[str, str] = {
+    "follow_up": _("Oppfølging"),
+    "mid_stay": _("Midt i oppholdet"),
+    "discharge": _("Før utskriving"),
+    "guidance": _("Veiledning"),
 }
 
 _FIELDS: Mapping[tuple[str, str], str] = {
@@ -369,13 +373,15 @@ class Sentences:
 
     def flag(self, flag: Flag, measure: str | None = None) -> str:
         """Why the case is here, in one sentence; the person's own words after it."""
+        params = flag.params or {}
         said = self(
             FLAGS.get(flag.code, flag.code),
             measure=_inside(measure) if measure else self(_("et tiltak")),
-            score=(flag.params or {}).get("score", ""),
+            score=params.get("score", ""),
+            who=params.get("who", ""),
         )
         if flag.code == "undeliverable":
-            why = UNDELIVERED.get(str((flag.params or {}).get("code", "")))
+            why = UNDELIVERED.get(str(params.get("code", "")))
             said = f"{said}: {self(why)}" if why else said
         return f"{said}. «{flag.quote}»" if flag.quote else said
 
