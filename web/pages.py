@@ -177,6 +177,18 @@ def say_date(value: date | datetime, *, lang: str) -> str:
     return format_date(_local_date(value), "d MMMM y" if lang == "en" else "d. MMMM y", locale=_babel(lang))
 
 
+def say_weekday(value: date | datetime, *, lang: str) -> str:
+    """`tirsdag 24. november`, also when it is today."""
+    return format_date(
+        _local_date(value), "EEEE d MMMM" if lang == "en" else "EEEE d. MMMM", locale=_babel(lang)
+    )
+
+
+def say_day_of_month(value: date | datetime, *, lang: str) -> str:
+    """`8. desember`."""
+    return format_date(_local_date(value), "d MMMM" if lang == "en" else "d. MMMM", locale=_babel(lang))
+
+
 def say_short_day(value: date | datetime, *, lang: str) -> str:
     """`ti 24. nov`: for columns of dates."""
     that, where = _local_date(value), _babel(lang)

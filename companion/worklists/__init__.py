@@ -2,6 +2,7 @@
 
 from companion.worklists.desk import call_list, coming_home, meetings, menu_counts, patients, worklist
 from companion.worklists.due import next_due
+from companion.worklists.invited import invitations
 from companion.worklists.patient import measures, today
 from companion.worklists.patient_case import case
 
@@ -9,6 +10,7 @@ __all__ = [
     "call_list",
     "case",
     "coming_home",
+    "invitations",
     "measures",
     "meetings",
     "menu_counts",

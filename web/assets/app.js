@@ -3,3 +3,4 @@ import "htmx.org";
 import "./parts/readaloud.js";
 import "./parts/keys.js";
 import "./parts/forms.js";
+import "./parts/room-left.js";

@@ -1,0 +1,280 @@
+"""A check-in on the patient's phone: one question at a time, a look over the answers, and what happens now."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from fastapi.responses import Response
+
+from companion.errors import Conflict, Invalid
+from companion.rules.questionnaire import LONGEST_TEXT, Item, Value
+from companion.use_cases import check_in
+from web.deps import Db, Now, Page, Pages, Posted, Seen, Who, go, new_router
+from web.patient_words import PatientWords, Words
+from web.security import access
+
+router = new_router()
+
+# A page left open keeps the session awake; after this it has to be opened again.
+WATCHED_FOR = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question in the reader's language. `lang` is the language it is really in; `kind` choice, number or text."""
+
+    link_id: str
+    text: str
+    lang: str
+    hint: str | None
+    notices: tuple[str, ...]
+    kind: str
+    options: tuple[Mapping[str, str | None], ...]
+    numbers: range
+    longest: int
+    required: bool
+
+
+@router.get("/patient/check-in/{check_in_id}")
+@access("patient", "check_in", patient_data=True)
+def go_on(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen) -> Response:
+    """To the question to go on with; when all are answered, to the look over them."""
+    try:
+        review = check_in.review(db, who, check_in_id, now=now)
+    except Conflict as conflict:
+        return _closed(conflict, check_in_id, page, seen, who.id)
+    if review.unanswered:
+        return go(f"/patient/check-in/{check_in_id}/{review.unanswered}")
+    return go(f"/patient/check-in/{check_in_id}/review")
+
+
+@router.get("/patient/check-in/{check_in_id}/review")
+@access("patient", "check_in", patient_data=True)
+def review(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen, words: Words) -> Response:
+    """All answers, to change or to send."""
+    try:
+        found = check_in.review(db, who, check_in_id, now=now)
+    except Conflict as conflict:
+        return _closed(conflict, check_in_id, page, seen, who.id)
+    if found.unanswered:
+        return go(f"/patient/check-in/{check_in_id}/{found.unanswered}")
+    seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
+    lines = [
+        {
+            "question": item.text.in_(words.lang),
+            "answer": _said(item, value, words),
+            "lang": item.text.language_for(words.lang),
+            "href": f"/patient/check-in/{check_in_id}/{item.link_id}?to=review",
+        }
+        for item, value in found.lines
+    ]
+    return page("patient/review.html", id=check_in_id, lines=lines, urgency=found.urgency)
+
+
+@router.get("/patient/check-in/{check_in_id}/ending")
+@access("patient", "check_in", patient_data=True)
+def ending(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen, words: Words) -> Response:
+    """What happens now, as it really stands."""
+    try:
+        found = check_in.ending(db, who, check_in_id, now=now)
+    except Conflict as conflict:
+        if conflict.code == "not_answered":
+            return go(f"/patient/check-in/{check_in_id}")
+        return _closed(conflict, check_in_id, page, seen, who.id)
+    seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
+    return page("patient/ending.html", words=words, **_ending(found, opened=now))
+
+
+@router.get("/patient/check-in/{check_in_id}/ending/now")
+@access("patient", "check_in", patient_data=True)
+def ending_now(
+    check_in_id: UUID,
+    page: Page,
+    db: Db,
+    who: Who,
+    now: Now,
+    seen: Seen,
+    words: Words,
+    known: str = "",
+    opened: int = 0,
+) -> Response:
+    """The changing part of the ending, for a page that stays open: nothing while nothing has changed."""
+    found = check_in.ending(db, who, check_in_id, now=now)
+    since = datetime.fromtimestamp(min(max(opened, 0), int(now.timestamp())), tz=now.tzinfo)
+    if known == _version(found) and now - since < WATCHED_FOR:
+        return Response(status_code=204)
+    seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
+    watched = now - since < WATCHED_FOR
+    return page("patient/_ending_now.html", words=words, **_ending(found, opened=since, watched=watched))
+
+
+@router.get("/patient/check-in/{check_in_id}/{link_id}")
+@access("patient", "check_in", patient_data=True)
+def question(
+    check_in_id: UUID,
+    link_id: str,
+    page: Page,
+    db: Db,
+    who: Who,
+    now: Now,
+    seen: Seen,
+    words: Words,
+    to: str = "",
+) -> Response:
+    """One question, with the answer already given, if any."""
+    try:
+        found = check_in.page(db, who, check_in_id, link_id, now=now)
+    except Conflict as conflict:
+        return _closed(conflict, check_in_id, page, seen, who.id)
+    seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
+    return page("patient/question.html", **_question(found, words, to))
+
+
+@router.post("/patient/check-in/{check_in_id}/send")
+@access("patient", "check_in", patient_data=True)
+def send(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen) -> Response:
+    """The answers are done. Sent twice is sent once."""
+    try:
+        check_in.finish(db, who, check_in_id, now=now)
+    except Invalid:
+        return go(f"/patient/check-in/{check_in_id}")
+    except Conflict as conflict:
+        return _closed(conflict, check_in_id, page, seen, who.id)
+    seen(_own(who.id), "check_in.sent", f"check_in:{check_in_id}")
+    return go(f"/patient/check-in/{check_in_id}/ending")
+
+
+@router.post("/patient/check-in/{check_in_id}/postpone")
+@access("patient", "check_in", patient_data=True)
+def postpone(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen) -> Response:
+    """Not today. The first page then says when we ask again."""
+    try:
+        check_in.postpone(db, who, check_in_id, now=now)
+    except Conflict as conflict:
+        if conflict.code == "postponed":
+            return go("/patient")
+        return _closed(conflict, check_in_id, page, seen, who.id)
+    seen(_own(who.id), "check_in.postponed", f"check_in:{check_in_id}")
+    return go("/patient")
+
+
+@router.post("/patient/check-in/{check_in_id}/{link_id}")
+@access("patient", "check_in", patient_data=True)
+def answer(
+    check_in_id: UUID,
+    link_id: str,
+    page: Page,
+    db: Db,
+    who: Who,
+    now: Now,
+    seen: Seen,
+    fields: Posted,
+    words: Words,
+) -> Response:
+    """Keeps the answer as given and goes on; when it does not do, the question again with what was typed."""
+    given = [""] if fields.get("skip") else fields.all_of("answer")
+    to = fields.get("to", "")
+    try:
+        following = check_in.save(db, who, check_in_id, link_id, given, now=now)
+    except Conflict as conflict:
+        return _closed(conflict, check_in_id, page, seen, who.id)
+    except Invalid as wrong:
+        found = check_in.page(db, who, check_in_id, link_id, now=now)
+        seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
+        shown = _question(found, words, to)
+        shown["value"] = given[-1] if given else ""
+        shown["errors"] = {
+            "answer": words.answer_problem(shown["question"], wrong.problems["answer"], shown["value"])
+        }
+        return page("patient/question.html", status=422, **shown)
+    seen(_own(who.id), "check_in.answered", f"check_in:{check_in_id}")
+    if to == "review" or following is None:
+        return go(f"/patient/check-in/{check_in_id}")
+    return go(f"/patient/check-in/{check_in_id}/{following}")
+
+
+def _own(patient_id: UUID | None) -> UUID:
+    return cast(UUID, patient_id)
+
+
+def _closed(
+    conflict: Conflict, check_in_id: UUID, page: Pages, seen: Seen, patient_id: UUID | None
+) -> Response:
+    """Answered already: what happens now. Too late: said kindly, with whom to call."""
+    if conflict.code == "answered":
+        return go(f"/patient/check-in/{check_in_id}/ending")
+    seen(_own(patient_id), "check_in.read", f"check_in:{check_in_id}")
+    return page("patient/too_late.html")
+
+
+def _question(found: check_in.QuestionPage, words: PatientWords, to: str) -> dict[str, Any]:
+    here = f"/patient/check-in/{found.check_in.id}"
+    back = f"{here}/{found.previous_link_id}" if found.previous_link_id else "/patient"
+    return {
+        "question": _shown(found.item, words),
+        "action": f"{here}/{found.item.link_id}",
+        "at": found.number,
+        "of": found.total,
+        "back": f"{here}/review" if to == "review" else back,
+        "to": "review" if to == "review" else "",
+        "value": _as_typed(found.value),
+        "urgency": found.urgency,
+        "saved": found.number > 1 or found.value is not None,
+        "errors": {},
+    }
+
+
+def _shown(item: Item, words: PatientWords) -> Question:
+    lang = words.lang
+    if item.type == "boolean":
+        options = words.yes_and_no()
+    else:
+        options = tuple(
+            {"value": one.code, "word": one.text.in_(lang), "icon": one.icon} for one in item.options
+        )
+    numbers = item.type == "integer" and item.minimum is not None and item.maximum is not None
+    return Question(
+        link_id=item.link_id,
+        text=item.text.in_(lang),
+        lang=item.text.language_for(lang),
+        hint=item.hint.in_(lang) if item.hint else None,
+        notices=tuple(notice.in_(lang) for notice in item.notices),
+        kind="choice" if options else "scale" if numbers else "number" if item.type == "integer" else "text",
+        options=options,
+        numbers=range(item.minimum or 0, (item.maximum or 0) + 1) if numbers else range(0),
+        longest=item.max_length or LONGEST_TEXT,
+        required=item.required,
+    )
+
+
+def _as_typed(value: Value | None) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _said(item: Item, value: Value | None, words: PatientWords) -> str | None:
+    """The answer in the words of its card; None for a question passed by."""
+    if value is None:
+        return None
+    typed = _as_typed(value)
+    card = next((one for one in _shown(item, words).options if one["value"] == typed), None)
+    return card["word"] if card else typed
+
+
+def _ending(found: check_in.Ending, *, opened: datetime, watched: bool = True) -> dict[str, Any]:
+    waiting = any(step.state != "closed" for step in found.steps)
+    watch = f"known={_version(found)}&opened={int(opened.timestamp())}" if waiting and watched else None
+    return {"ending": found, "watch": watch}
+
+
+def _version(found: check_in.Ending) -> str:
+    """Changes when somebody has seen or closed something."""
+    told = "|".join(
+        f"{step.unit.id}{step.state}{step.who.id if step.who else ''}{step.respond_by}{step.outcome}"
+        for step in found.steps
+    )
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
