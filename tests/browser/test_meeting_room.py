@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -181,6 +181,36 @@ def test_ring_me_reaches_the_host_at_once_and_the_worklist(
     expect(johan.locator("[data-part=calls]")).to_contain_text("400 00 001")
     with Session(engine) as db:
         assert db.scalars(select(Flag.code)).all() == ["call_me"]
+
+
+def test_a_broken_line_to_the_server_leaves_picture_and_sound_alone(
+    machines: Machines, appointment: Keys
+) -> None:
+    lines: list[WebSocketRoute] = []
+
+    def through(line: WebSocketRoute) -> None:
+        line.connect_to_server()
+        lines.append(line)
+
+    kari = machines().window(PHONE, session=appointment.kari).new_page()
+    johan = machines().window(DESK, session=appointment.johan).new_page()
+    kari.route_web_socket("**/ws?*", through)
+    come(johan, appointment)
+    come(kari, appointment)
+    let_in(johan, "Kari Nilsen")
+    other(kari).evaluate(MOVING)
+    other(johan).evaluate("video => { window.before = video; }")
+
+    with kari.expect_websocket():
+        lines[-1].close(code=1012)
+
+    expect(kari.get_by_text("Kobler til på nytt")).to_be_hidden()
+    expect(johan.locator("[data-people] [data-state=in]")).to_contain_text("Kari Nilsen")
+    assert other(johan).evaluate("video => video === window.before"), "the same picture all along"
+    kari.get_by_role("button", name="Slå av lyd").click()
+    expect(johan.locator(".tile")).to_contain_text("lyden er av")
+    other(johan).evaluate(MOVING)
+    other(kari).evaluate(MOVING)
 
 
 def test_a_second_window_takes_over(machines: Machines, appointment: Keys) -> None:
