@@ -45,7 +45,8 @@ def serve(
 
 def _serve_demo(host: str, port: int) -> None:
     # The dispatcher words links, so it must know the same address and the same database.
-    os.environ.setdefault("COMPANION_PUBLIC_URL", f"http://{host}:{port}")
+    reachable = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    os.environ.setdefault("COMPANION_PUBLIC_URL", f"http://{reachable}:{port}")
     settings = Settings()
     if settings.environment == "production":
         raise Misconfigured("the demo never runs in production; set COMPANION_ENVIRONMENT=demo")

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import httpx
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet, RSAKey, import_key
+from joserfc.jwk import ECKey, KeySet, RSAKey
 from pydantic import SecretStr
 
 from companion.errors import CompanionError, Misconfigured
@@ -205,12 +205,17 @@ def challenge(verifier: str) -> str:
 def _signing_key(client: Client) -> RSAKey | ECKey:
     given = client.client_key.get_secret_value().strip()
     try:
-        key = import_key(json.loads(given)) if given.startswith("{") else _from_pem(given)
-    except (JoseError, ValueError):
-        raise Misconfigured(f"the client key for {client.issuer} is neither a JWK nor PEM") from None
-    if not isinstance(key, RSAKey | ECKey) or not key.is_private:
-        raise Misconfigured(f"the client key for {client.issuer} must be a private RSA or EC key")
+        key = _from_jwk(json.loads(given)) if given.startswith("{") else _from_pem(given)
+    except (JoseError, ValueError, KeyError):
+        raise Misconfigured(f"the client key for {client.issuer} must be a JWK or PEM, RSA or EC") from None
+    if not key.is_private:
+        raise Misconfigured(f"the client key for {client.issuer} must be the private one")
     return key
+
+
+def _from_jwk(jwk: dict[str, Any]) -> RSAKey | ECKey:
+    kinds: dict[str, type[RSAKey] | type[ECKey]] = {"RSA": RSAKey, "EC": ECKey}
+    return kinds[jwk["kty"]].import_key(jwk)
 
 
 def _from_pem(text: str) -> RSAKey | ECKey:

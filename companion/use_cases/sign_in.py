@@ -32,7 +32,6 @@ from companion.models import (
 from companion.rules import national_id as national_ids
 from companion.rules.access import Actor, ActorKind, Level
 from companion.rules.cadence import local_day
-from companion.rules.national_id import InvalidNationalId, parse
 from companion.use_cases import message
 
 TRIES = 5
@@ -466,21 +465,6 @@ def _recognised(db: Session, before: SignIn | None, pid: str, now: datetime) -> 
     try:
         born = national_ids.parse(pid, allow_synthetic=True, today=local_day(now)).birth_date
     except national_ids.InvalidNationalId:
-        return None
-    if relative.national_id is not None or born is None or _born(relative) != born:
-        return None
-    relative.national_id = relative.national_id_index = pid
-    return relative
-
-
-def _introduced(db: Session, beside: SignIn | None, pid: str, now: datetime) -> Relative | None:
-    """The relative whose own session this is, if the national id has their birth date and nobody's id is known yet."""
-    if beside is None or beside.relative_id is None:
-        return None
-    relative = db.get_one(Relative, beside.relative_id)
-    try:
-        born = parse(pid, allow_synthetic=True, today=now.date()).birth_date
-    except InvalidNationalId:
         return None
     if relative.national_id is not None or born is None or _born(relative) != born:
         return None
