@@ -216,9 +216,7 @@ def _move(
 def _queue_again(db: Session, results: Sequence[Result], now: datetime) -> None:
     table = _table(Message)
     ids = [result.parcel.message_id for result in results]
-    last_moments = dict(
-        db.execute(select(Message.id, Message.valid_until).where(Message.id.in_(ids))).all()
-    )
+    last_moments = dict(db.execute(select(Message.id, Message.valid_until).where(Message.id.in_(ids))).all())
     db.connection().execute(
         table.update()
         .where(

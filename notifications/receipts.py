@@ -89,6 +89,13 @@ def keep_status(db: Session, params: dict[str, list[str]], attempt_id: str | Non
     )
 
 
+def keep_reply(db: Session, params: dict[str, list[str]], *, now: datetime) -> None:
+    """Keeps an SMS the provider passes on to us."""
+    provider_id, phone = _first(params, "MessageSid"), _first(params, "From")
+    if provider_id and phone:
+        keep_inbound(db, provider_id, phone, _first(params, "Body"), now=now)
+
+
 def keep_inbound(db: Session, provider_id: str, phone: str, body: str, *, now: datetime) -> None:
     """Keeps an SMS that came in, once per provider id."""
     _add_once(

@@ -21,6 +21,7 @@ from companion.db import make_engine, make_sessions
 from companion.errors import Misconfigured
 from companion.models import DemoClock
 from companion.settings import Settings
+from notifications.settings import TwilioSettings
 from web import errors, pages
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside
@@ -33,6 +34,7 @@ from web.routes import (
     discharge,
     entry,
     health,
+    hooks,
     meeting,
     offer,
     patient,
@@ -47,6 +49,7 @@ _STATIC = Path(__file__).parent / "static"
 ROUTERS: tuple[APIRouter, ...] = (
     entry.router,
     health.router,
+    hooks.router,
     meeting.router,
     staff.router,
     case.router,
@@ -67,6 +70,7 @@ def create_app(
     demo: bool = False,
     personas: Sequence[Any] = (),
     http: httpx.Client | None = None,
+    twilio: TwilioSettings | None = None,
 ) -> Frame:
     """The whole server as one ASGI application.
 
@@ -89,6 +93,7 @@ def create_app(
         templates=pages.environment(),
         demo=demo,
         personas=tuple(personas),
+        twilio=twilio or TwilioSettings(),
     )
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.house = house

@@ -27,6 +27,7 @@ from companion.models import Patient, Professional, Relative, SignIn, Stay, Unit
 from companion.rules.access import Actor, Level
 from companion.settings import Settings
 from companion.use_cases import privacy, sign_in
+from notifications.settings import TwilioSettings
 from web import pages
 from web.oidc import Door
 from web.rooms import Rooms
@@ -62,6 +63,7 @@ class House:
     doors: dict[str, Door] = field(default_factory=dict)
     demo: bool = False
     personas: tuple[Any, ...] = ()
+    twilio: TwilioSettings = field(default_factory=TwilioSettings)
     rooms: Rooms = field(default_factory=Rooms)
 
 

@@ -146,10 +146,11 @@ def running(server: TwilioLike) -> Iterator[TwilioLike]:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(start())
         loop.run_forever()
-        loop.run_until_complete(runners[0].cleanup())
-        for task in asyncio.all_tasks(loop):
+        hanging = asyncio.all_tasks(loop)
+        for task in hanging:
             task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.gather(*hanging, return_exceptions=True))
+        loop.run_until_complete(runners[0].cleanup())
         loop.close()
 
     thread = threading.Thread(target=serve)

@@ -1,0 +1,235 @@
+"""What the provider tells us: only what it signed, once, in any order, also before we know it sent anything."""
+
+import asyncio
+from datetime import timedelta
+from itertools import permutations
+from urllib.parse import urlencode
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, func, select
+from starlette.testclient import TestClient
+from twilio.request_validator import RequestValidator
+
+from companion.clock import FixedClock
+from companion.models import Flag, Message, Patient
+from companion.settings import Settings
+from companion.use_cases import message
+from notifications import receipts
+from notifications.channels.sandbox import LOST_WITHOUT_ANSWER
+from notifications.models import Delivery, Inbound, ProviderEvent, SandboxMessage
+from notifications.settings import TwilioSettings
+from tests.delivery.conftest import MakeDispatcher
+from tests.use_cases.small_ward import SmallWard, at
+from web.app import create_app
+from web.settings import WebSettings
+
+PUBLIC = "https://folge.example"
+STATUS = "/hooks/twilio/status"
+INBOUND = "/hooks/twilio/inbound"
+
+
+@pytest.fixture
+def client(settings: Settings, engine: Engine, clock: FixedClock) -> TestClient:
+    clock.at = at(0)
+    account = TwilioSettings(auth_token=SecretStr("now"), auth_token_next=SecretStr("next"))
+    public = settings.model_copy(update={"public_url": PUBLIC})
+    return TestClient(create_app(WebSettings(), settings=public, engine=engine, clock=clock, twilio=account))
+
+
+def post(
+    client: TestClient, path: str, params: dict[str, str], *, token: str = "now", spoil: str = ""
+) -> int:
+    signature = RequestValidator(token).compute_signature(PUBLIC + path, params)
+    answer = client.post(
+        path,
+        content=urlencode(params | ({"Body": spoil} if spoil else {})),
+        headers={
+            "Content-Type": "application/x-www-form-urlencoded",
+            "X-Twilio-Signature": signature,
+        },
+    )
+    return int(answer.status_code)
+
+
+def rows(ward: SmallWard, table: type[ProviderEvent] | type[Inbound]) -> int:
+    ward.db.rollback()
+    count = ward.db.scalar(select(func.count()).select_from(table)) or 0
+    ward.db.rollback()
+    return count
+
+
+@pytest.mark.parametrize("token", ["now", "next"])
+def test_the_present_and_the_next_token_are_good(ward: SmallWard, client: TestClient, token: str) -> None:
+    told = {"MessageSid": "SM1", "MessageStatus": "sent", "To": "+4740000001", "ErrorCode": ""}
+    assert post(client, f"{STATUS}?attempt=abc", told, token=token) == 204
+    assert rows(ward, ProviderEvent) == 1
+
+
+def test_a_forged_or_changed_post_is_refused_and_changes_nothing(ward: SmallWard, client: TestClient) -> None:
+    wrote = {"MessageSid": "SM1", "From": "+4740000001", "Body": "æøå + đ"}
+    assert post(client, INBOUND, wrote, token="other") == 403
+    assert post(client, INBOUND, wrote, spoil="STOPP") == 403
+    assert client.post(INBOUND, content=b"\xff\xfe").status_code == 403
+    assert client.post(STATUS).status_code == 403
+    assert (rows(ward, Inbound), rows(ward, ProviderEvent)) == (0, 0)
+    assert post(client, INBOUND, wrote) == 200
+    assert rows(ward, Inbound) == 1
+
+
+def test_the_same_news_ten_times_is_one(ward: SmallWard, client: TestClient) -> None:
+    for _ in range(10):
+        assert post(client, STATUS, {"MessageSid": "SM1", "MessageStatus": "sent"}) == 204
+        assert post(client, INBOUND, {"MessageSid": "SM2", "From": "+4740000001", "Body": "1"}) == 200
+    assert (rows(ward, ProviderEvent), rows(ward, Inbound)) == (1, 1)
+
+
+def written_letter(ward: SmallWard, patient: Patient, key: str = "one") -> Message:
+    written = message.write(
+        ward.db, "new_link", to=patient, now=at(0), valid_until=at(0) + timedelta(hours=1), dedupe_key=key
+    )
+    assert written
+    ward.db.commit()
+    return written
+
+
+def test_a_callback_that_overtakes_our_own_commit_settles_the_letter(
+    ward: SmallWard, client: TestClient, make_dispatcher: MakeDispatcher
+) -> None:
+    kari = ward.patient()
+    kari.phone = LOST_WITHOUT_ANSWER
+    written = written_letter(ward, kari)
+    dispatcher = make_dispatcher()
+    asyncio.run(dispatcher.tick(FixedClock(at(0))))
+    attempt = ward.db.scalars(select(Delivery.id)).one()
+    ward.db.rollback()
+
+    assert (
+        post(client, f"{STATUS}?attempt={attempt}", {"MessageSid": "SM7", "MessageStatus": "delivered"})
+        == 204
+    )
+    asyncio.run(dispatcher.tick(FixedClock(at(0))))
+
+    ward.db.expire_all()
+    assert written.state == "delivered"
+    assert ward.db.scalars(select(Delivery)).one().provider_id == "SM7"
+    assert ward.db.scalars(select(Flag.state).where(Flag.code == "parked_message")).all() == ["closed"]
+
+
+def test_news_in_any_order_gives_the_same_end(ward: SmallWard) -> None:
+    kari = ward.patient()
+    told = ("queued", "sent", "delivered", "sent")
+    for number, order in enumerate(sorted(set(permutations(told)))):
+        written = written_letter(ward, kari, f"letter {number}")
+        written.state, written.attempt, written.fence = "sending", 1, 1
+        ward.db.add(
+            Delivery(
+                id=f"a{number}",
+                message_id=written.id,
+                attempt=1,
+                fence=1,
+                channel="sms",
+                address="+47",
+                started_at=at(0),
+            )
+        )
+        ward.db.flush()
+        for status in order:
+            receipts.keep_status(
+                ward.db, {"MessageSid": [f"SM{number}"], "MessageStatus": [status]}, f"a{number}", now=at(0)
+            )
+            receipts.apply_events(ward.db, at(0))
+        assert written.state == "delivered", order
+
+
+def test_news_about_nothing_we_know_waits_a_week_and_is_let_go(ward: SmallWard) -> None:
+    receipts.keep_status(ward.db, {"MessageSid": ["SM9"], "MessageStatus": ["sent"]}, None, now=at(0))
+    assert receipts.apply_events(ward.db, at(0)) == 0
+    assert receipts.apply_events(ward.db, at(8)) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "told", "replaced"),
+    [
+        ("queued", "accepted", True),
+        ("unknown", "sent", True),
+        ("delivered", "sent", False),
+        ("delivered", "failed", False),
+        ("failed", "delivered", False),
+        ("undelivered", "delivered", True),
+        ("expired", "delivered", True),
+    ],
+)
+def test_only_a_higher_rank_replaces(before: str, told: str, replaced: bool) -> None:
+    assert receipts.beats(before, None, told) is replaced
+
+
+# --- replies ----------------------------------------------------------------------------------------------------------
+
+
+def wrote(
+    ward: SmallWard, make_dispatcher: MakeDispatcher, patient: Patient, text: str, key: str
+) -> list[str]:
+    """The patient writes; what the phone has received since."""
+    assert patient.phone
+    receipts.keep_inbound(ward.db, key, patient.phone, text, now=at(0))
+    ward.db.commit()
+    asyncio.run(make_dispatcher().tick(FixedClock(at(0))))
+    ward.db.expire_all()
+    found = ward.db.scalars(select(SandboxMessage.body).order_by(SandboxMessage.id)).all()
+    ward.db.commit()
+    return list(found)
+
+
+def open_flags(ward: SmallWard) -> list[tuple[str, str, str | None]]:
+    found = ward.db.scalars(select(Flag).where(Flag.state == "open")).all()
+    return [(flag.code, flag.level, flag.quote) for flag in found]
+
+
+def test_stop_is_obeyed_without_a_word_and_start_undoes_it(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    kari = ward.patient()
+    ward.db.commit()
+    assert wrote(ward, make_dispatcher, kari, " Stopp! ", "1") == []
+    assert kari.phone_state == "opted_out"
+    (answer,) = wrote(ward, make_dispatcher, kari, "START", "2")
+    assert answer.startswith("Du får meldinger fra Følge igjen.")
+    assert kari.phone_state == "ok"
+
+
+def test_ring_is_a_red_flag_and_answered(ward: SmallWard, make_dispatcher: MakeDispatcher) -> None:
+    kari = ward.patient()
+    ward.db.commit()
+    (answer,) = wrote(ward, make_dispatcher, kari, "Ring meg", "1")
+    assert answer.startswith("Takk. Vi har gitt beskjed om at du vil bli oppringt.")
+    assert open_flags(ward) == [("wants_contact", "red", None)]
+
+
+def test_what_no_machine_reads_reaches_a_human_and_is_answered_once(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    kari = ward.patient()
+    ward.db.commit()
+    wrote(ward, make_dispatcher, kari, "Jeg lurer på noe", "1")
+    answers = wrote(ward, make_dispatcher, kari, "Jeg lurer på noe", "2")
+    assert len(answers) == 1
+    assert "En av oss leser den" in answers[0]
+    assert open_flags(ward) == [("reply_not_understood", "amber", "Jeg lurer på noe")]
+
+
+def test_crisis_words_are_red_and_no_machine_answers(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    kari = ward.patient()
+    ward.db.commit()
+    assert wrote(ward, make_dispatcher, kari, "Jeg vil ikke leve lenger", "1") == []
+    assert open_flags(ward) == [("crisis_words", "red", "Jeg vil ikke leve lenger")]
+
+
+def test_an_unknown_number_gets_no_answer(ward: SmallWard, make_dispatcher: MakeDispatcher) -> None:
+    ward.patient()
+    receipts.keep_inbound(ward.db, "1", "+4791111111", "Hei", now=at(0))
+    ward.db.commit()
+    counts = asyncio.run(make_dispatcher().tick(FixedClock(at(0))))
+    assert (counts["inbound"], counts["claimed"], counts["errors"]) == (1, 0, 0)
