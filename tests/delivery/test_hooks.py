@@ -86,7 +86,7 @@ def test_the_same_news_ten_times_is_one(ward: SmallWard, client: TestClient) -> 
 
 def written_letter(ward: SmallWard, patient: Patient, key: str = "one") -> Message:
     written = message.write(
-        ward.db, "new_link", to=patient, now=at(0), valid_until=at(0) + timedelta(hours=1), dedupe_key=key
+        ward.db, "welcome", to=patient, now=at(0), valid_until=at(0) + timedelta(hours=1), dedupe_key=key
     )
     assert written
     ward.db.commit()
