@@ -365,6 +365,10 @@ class Sentences:
         known = library.plan_templates().get(key)
         return self.text(known.name) if known else key
 
+    def group(self, key: str) -> str:
+        """The same in the middle of a line."""
+        return _inside(self.template(key))
+
     def check_in(self, template: str, day: int) -> str:
         """`Dag 90 · trimånederskontroll`."""
         label = library.check_in_label(template, day) if template in library.plan_templates() else None

@@ -1,6 +1,6 @@
 """A person goes home: the form with what they will get beside it, and the sheet they take with them."""
 
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,8 @@ from companion import library
 from companion.errors import Conflict, Invalid, NotFound
 from companion.models import Message, Patient, Stay, Unit
 from companion.rules.access import Actor, Level
-from companion.rules.cadence import local_day
+from companion.rules.cadence import local_day, to_utc
+from companion.rules.quiet_hours import next_allowed
 from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
 from companion.use_cases import contact, discharge, passport, share
@@ -107,7 +108,9 @@ def sheet(
         stay=stay,
         patient=patient,
         call=shown.whom_to_call,
-        check_ins=[(one, mine.check_in(stay.plan.template, one.day)) for one in check_ins],
+        check_ins=[
+            (_goes_out("check_in", one.local_date, one.local_time), one.local_time) for one in check_ins
+        ],
         sms=_text("check_in", patient.name, patient.language, mine, house.settings),
         say=mine,
         paper_lang=mine.lang,
@@ -185,18 +188,26 @@ def _gets(form: DischargeForm, say: Sentences, now: datetime, settings: Settings
     by_call = form.fields["contact_by"] == "call" or bool(number and number.landline)
     template = form.fields["template"]
     tag = say(_("Telefon")) if by_call else "SMS"
+    lines = [
+        line for line in discharge.preview(form.fields, now=now) if not (by_call and line.kind == "welcome")
+    ]
     coming = [
         {
-            "on": line.on,
+            "on": line.on if by_call else _goes_out(line.kind, line.on, line.at),
             "what": say(_("Velkommen hjem")) if line.kind == "welcome" else say.check_in(template, line.day),
-            "tag": f"{tag} {say.hour(line.at)}",
+            "tag": tag,
         }
-        for line in discharge.preview(form.fields, now=now)
-        if not (by_call and line.kind == "welcome")
+        for line in lines
     ]
+    hour = say.hour(lines[0].at) if lines else ""
     language = form.fields["language"] if form.fields["language"] in LANGUAGES else "nb"
     texts = [_text(kind, form.fields["name"], language, say, settings) for kind in ("welcome", "check_in")]
-    return {"form": form, "coming": coming, "texts": texts, "by_call": by_call}
+    return {"form": form, "coming": coming, "texts": texts, "by_call": by_call, "hour": hour}
+
+
+def _goes_out(kind: str, day: date, hour: time) -> date:
+    """The day the message is really sent: not on days off."""
+    return local_day(next_allowed(kind, to_utc(day, hour), hour))
 
 
 def _text(kind: str, name: str, language: str, say: Sentences, settings: Settings) -> dict[str, Any]:

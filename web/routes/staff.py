@@ -110,9 +110,7 @@ def _patients(
         {
             "patient": row.patient,
             "who": f"{row.patient.name}, {row.age}",
-            "about": " · ".join(
-                (row.patient.municipality.name, say.template(row.template).lower(), _day(row.day, say))
-            ),
+            "about": " · ".join((row.patient.municipality.name, say.group(row.template), _day(row.day, say))),
             "plan": say.pair(PLAN_STATES, row.plan_state),
             "flags": row.open_flags,
             "died_on": row.patient.died_on,
@@ -166,7 +164,7 @@ def _lines(db: Session, rows: Sequence[Row], me: UUID | None, say: Sentences, no
     return [
         Line(
             row=row,
-            about=" · ".join((row.municipality, say.template(row.template).lower(), _day(row.day, say))),
+            about=" · ".join((row.municipality, say.group(row.template), _day(row.day, say))),
             what=say.flag(row.flag, row.measure.title if row.measure else None),
             why=" ".join(_why(row, relatives.get(row.patient.id), say)),
             action=_action(row, me),
