@@ -41,6 +41,7 @@ class Frame:
         """Serves one request or web socket."""
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
+        scope["app"] = self._app
         scope.setdefault("state", {}).update(id=uuid4().hex, now=self._clock.now())
         if scope["type"] == "websocket":
             return await self._app(scope, receive, send)

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from companion.use_cases import sign_in
 from tests import cast
 from tests.pages.client import PageClient
 from web.app import ROUTERS, create_app
-from web.security import PERSONS, SAFE, access_of
+from web.security import PERSONS, SAFE, Access, access_of
 from web.settings import WebSettings
 
 ANNE_ID = make_synthetic(cast.ANNE_BORN, 0)
@@ -208,16 +208,36 @@ def test_the_way_back_stays_at_home(browser: PageClient, people: People) -> None
 
 # --- every route ------------------------------------------------------------------------------------------------------
 
-ROUTES = [
-    pytest.param(method, route, id=f"{method} {route.path}")
+EVERY = [
+    (method, route)
     for router in ROUTERS
     for route in router.routes
     if isinstance(route, APIRoute)
     for method in sorted(route.methods or ())
 ]
-FOR_PEOPLE = [param for param in ROUTES if access_of(param.values[1].endpoint).audience in PERSONS]
-# For one kind of person only, so there is somebody it is not for.
-FOR_SOME = [p for p in FOR_PEOPLE if access_of(p.values[1].endpoint).audience not in ("any", "meeting")]
+
+
+def walk(wanted: Callable[[str, Access], bool]) -> pytest.MarkDecorator:
+    """One test per route and method that is wanted."""
+    chosen = [(method, route) for method, route in EVERY if wanted(method, access_of(route.endpoint))]
+    return pytest.mark.parametrize(
+        ("method", "route"), chosen, ids=[f"{method} {route.path}" for method, route in chosen]
+    )
+
+
+def for_people(_method: str, access: Access) -> bool:
+    """Not for everybody."""
+    return access.audience in PERSONS
+
+
+def for_one_kind(_method: str, access: Access) -> bool:
+    """For one kind of person only, so there is somebody it is not for."""
+    return access.audience in ("patient", "relative", "professional")
+
+
+def unsafe(method: str, _access: Access) -> bool:
+    """Changes something."""
+    return method not in SAFE
 
 
 def address(route: APIRoute) -> str:
@@ -254,7 +274,7 @@ def house(
     engine.dispose()
 
 
-@pytest.mark.parametrize(("method", "route"), FOR_PEOPLE)
+@walk(for_people)
 def test_nobody_gets_in_without_signing_in(
     house: tuple[PageClient, People], method: str, route: APIRoute
 ) -> None:
@@ -263,7 +283,7 @@ def test_nobody_gets_in_without_signing_in(
     assert refused(browser, method, route)
 
 
-@pytest.mark.parametrize(("method", "route"), FOR_SOME)
+@walk(for_one_kind)
 def test_nobody_gets_into_somebody_elses_pages(
     house: tuple[PageClient, People], method: str, route: APIRoute
 ) -> None:
@@ -277,7 +297,7 @@ def test_nobody_gets_into_somebody_elses_pages(
         assert refused(browser.as_relative(people.anne), method, route)
 
 
-@pytest.mark.parametrize(("method", "route"), FOR_PEOPLE)
+@walk(for_people)
 def test_nobody_gets_in_at_too_low_a_level(
     house: tuple[PageClient, People], method: str, route: APIRoute
 ) -> None:
@@ -293,7 +313,7 @@ def test_nobody_gets_in_at_too_low_a_level(
             assert refused(browser.as_patient(people.kari, level), method, route)
 
 
-@pytest.mark.parametrize(("method", "route"), [p for p in ROUTES if p.values[0] not in SAFE])
+@walk(unsafe)
 def test_nothing_is_posted_from_elsewhere_or_without_our_token(
     house: tuple[PageClient, People], method: str, route: APIRoute
 ) -> None:
