@@ -205,11 +205,11 @@ function showTiles() {
     if (video.paused && peer.stream.getTracks().length) play(video);
     if (person) tile.querySelector("[data-name]").textContent = person.name;
     const name = tile.querySelector("[data-name]").textContent;
-    const note = peer.state !== "connected" ? words.peer[peer.state] : person?.camera === false ? words.no_camera : "";
+    const note = peer.state !== "connected" ? words.peer[peer.state] : missing(person);
     const shown = tile.querySelector("[data-note]");
     shown.textContent = fill(note, { name });
     shown.hidden = !note;
-    tile.querySelector("[data-muted]").hidden = peer.state !== "connected" || person?.microphone !== false;
+    tile.querySelector("[data-muted]").hidden = peer.state !== "connected" || person?.microphone !== false || person?.camera === false;
     tile.dataset.state = peer.state;
   }
   stage.dataset.count = tiles.size;
@@ -217,6 +217,11 @@ function showTiles() {
   const caption = tiles.size ? "" : captionText();
   part("caption").textContent = caption;
   part("caption").hidden = !caption;
+}
+
+function missing(person) {
+  if (person?.camera !== false) return "";
+  return person.microphone ? words.no_camera : words.nothing;
 }
 
 // What stands under our own picture as long as there is nobody else's.
