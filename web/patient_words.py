@@ -1,6 +1,6 @@
 """What patients and relatives read: a plain sentence for each code of the domain."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from companion.models import CheckIn, Flag, Measure
 from companion.rules.cadence import local_day
+from companion.use_cases.passport import MeasureLine, Spoke, WhomToCall
 from web import pages
 from web.deps import MaybeSigned, Now, Visitor, language_of
 
@@ -211,7 +212,7 @@ class PatientWords:
 
     def outcome(self, code: str | None) -> str | None:
         """What it came to."""
-        return self(OUTCOMES[code]) if code in OUTCOMES else None
+        return self(OUTCOMES[code]) if code and code in OUTCOMES else None
 
     def hour(self, value: time) -> str:
         """A wall-clock time: `kl. 10`, `kl. 10.30`."""
@@ -246,12 +247,6 @@ class PatientWords:
             return measure.owner_unit.name
         return self(OWNERS[measure.owner])
 
-    def owner_line(self, owner: str, unit: str | None, municipality: str) -> str:
-        """The same for a measure of the passport."""
-        if owner == "municipality":
-            return self(_("%(name)s kommune"), name=municipality)
-        return unit or self(OWNERS[owner])
-
     def state(self, status: str) -> tuple[str, str, str | None]:
         """How far a measure is: word, tone, icon."""
         word, tone, icon = MEASURE_STATES[status]
@@ -264,7 +259,7 @@ class PatientWords:
     def history(self, status: str, reason: str | None) -> str:
         """One line of a measure's history."""
         said = self(HISTORY.get(status, MEASURE_STATES["recommended"][0]))
-        return f"{said}: {self(WHY_NOT[reason]).lower()}" if reason in WHY_NOT else said
+        return f"{said}: {self(WHY_NOT[reason]).lower()}" if reason and reason in WHY_NOT else said
 
     def section(self, key: str) -> tuple[str, str]:
         """Title and icon of a part of the passport."""
@@ -279,6 +274,45 @@ class PatientWords:
         """What a relative may do, in a few words."""
         return self(SCOPES[key][0])
 
+    def scope_cards(self) -> list[dict[str, str]]:
+        """What a relative may be let in to, as cards to tick."""
+        return [{"value": key, "word": self(word), "by": self(by)} for key, (word, by) in SCOPES.items()]
+
+    def wheel(self, spokes: Iterable[Spoke]) -> list[dict[str, str | None]]:
+        """The people of the wheel, the missing ones kept when there is no room for all."""
+        shown = sorted(spokes, key=lambda spoke: not spoke.missing)[:8]
+        return [
+            {"role": self.spoke(one.role, one.relation), "name": one.name, "phone": one.phone}
+            for one in spokes
+            if one in shown
+        ]
+
+    def callers(self, people: Iterable[WhomToCall]) -> list[dict[str, str | None]]:
+        """Whom to call; the emergency numbers stand at the foot of every page."""
+        return [
+            {"name": one.name, "line": one.hours, "phone": one.phone}
+            for one in people
+            if one.role not in ("urgent", "emergency")
+        ]
+
+    def passport_task(self, measure: MeasureLine, municipality: str, mine: bool) -> str:
+        """Whose task a measure is, and by when while that is news."""
+        if measure.owner == "municipality":
+            owner = self(_("%(name)s kommune"), name=municipality)
+        else:
+            owner = measure.unit or self(
+                OWNERS[measure.owner] if mine or measure.owner != "patient" else _("pasienten selv")
+            )
+        said = self(_("Ansvar: %(owner)s"), owner=owner)
+        return f"{said} · {self.by_when(measure).lower()}" if measure.open else said
+
+    def relative_tabs(self) -> list[dict[str, str]]:
+        """The relative's two tabs."""
+        return [
+            {"key": "home", "href": "/relative", "icon": "today", "word": self(_("Hjem"))},
+            {"key": "meetings", "href": "/relative/meetings", "icon": "meetings", "word": self(_("Møter"))},
+        ]
+
     def access(self, action: str) -> str:
         """What somebody did with the person's data."""
         parts = action.split(".")
@@ -286,6 +320,10 @@ class PatientWords:
             if known := ACCESS.get(".".join(parts[:length])):
                 return self(known)
         return self(ACCESS_ELSE)
+
+    def day(self, value: datetime) -> str:
+        """`20. november`, with the year when it is another one."""
+        return self._date(value.astimezone(pages.OSLO).date())
 
     def _date(self, value: date) -> str:
         this_year = value.year == local_day(self.now).year

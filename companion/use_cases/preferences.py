@@ -13,14 +13,13 @@ COLOR_SCHEMES = ("auto", "light", "dark")
 
 def choose(db: Session, who: Actor, *, language: str, text_size: str, color_scheme: str) -> None:
     """Keeps the person's own choice; messages come in that language too. Raises `Invalid` with every problem."""
-    kinds: dict[str, type[Patient] | type[Relative]] = {"patient": Patient, "relative": Relative}
-    if who.kind not in kinds:
+    if who.kind not in ("patient", "relative"):
         raise NotAllowed("for patients and relatives")
     known = {"language": LANGUAGES, "text_size": TEXT_SIZES, "color_scheme": COLOR_SCHEMES}
     chosen = {"language": language, "text_size": text_size, "color_scheme": color_scheme}
     if problems := {name: "unknown" for name, value in chosen.items() if value not in known[name]}:
         raise Invalid(problems)
-    person = db.get(kinds[who.kind], who.id)
+    person = db.get(Patient, who.id) if who.kind == "patient" else db.get(Relative, who.id)
     if person is None:
         raise NotFound("person")
     person.language, person.text_size, person.color_scheme = language, text_size, color_scheme
