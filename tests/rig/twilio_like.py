@@ -1,11 +1,12 @@
 """A loopback server that behaves like Twilio's message API, well or badly as told; it runs in a thread of its own.
 
-It counts what it took: `taken` are the messages a person would have received, `posts` every request.
+It counts: `taken` are the messages people would have received, `posts` every request to send one.
 """
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,17 +46,22 @@ class TwilioLike:
     posts: int = 0
     authorization: str = ""
     clock_at: datetime | None = None
-    on_taken: Any = None
+    hang_after_taking: set[str] = field(default_factory=lambda: {HANGS_AFTER_TAKING})
+    hang_without_taking: set[str] = field(default_factory=lambda: {HANGS_WITHOUT_TAKING})
+    _news: threading.Condition = field(default_factory=threading.Condition)
 
     def bodies(self) -> list[str]:
         """The texts taken, in order."""
         return [one.form["Body"] for one in self.taken]
 
-    @property
-    def duplicates(self) -> int:
-        """How many people got the same text again."""
-        said = [(one.form["To"], one.form["Body"]) for one in self.taken]
-        return len(said) - len(set(said))
+    def per_number(self) -> Counter[str]:
+        """How many messages each number has received."""
+        return Counter(one.form["To"] for one in self.taken)
+
+    def wait_for(self, wanted: Callable[[], bool], seconds: float = 30) -> None:
+        """Returns when it is so; asked again after every request."""
+        with self._news:
+            assert self._news.wait_for(wanted, seconds), "it never came to that"
 
     def now(self) -> datetime:
         """The server's time."""
@@ -64,22 +70,24 @@ class TwilioLike:
     async def create(self, request: web.Request) -> web.StreamResponse:
         """POST Messages.json"""
         form = {name: str(value) for name, value in (await request.post()).items()}
-        self.posts += 1
+        with self._news:
+            self.posts += 1
+            self._news.notify_all()
         self.authorization = request.headers.get("Authorization", "")
         number = form["To"]
         if code := REFUSED.get(number):
             return web.json_response({"code": code, "message": "refused", "status": 400}, status=400)
         if self.mode == "429" or number == BUSY:
             return web.json_response({"code": 20429}, status=429, headers={"Retry-After": "30"})
-        if self.mode == "hang" or number == HANGS_WITHOUT_TAKING:
+        if self.mode == "hang" or number in self.hang_without_taking:
             await asyncio.sleep(3600)
         if self.mode == "slow":
             await asyncio.sleep(self.seconds)
         one = Taken(f"SM{uuid4().hex}", form, self.now())
-        self.taken.append(one)
-        if self.on_taken is not None:
-            self.on_taken(one)
-        if self.mode == "accept_then_hang" or number == HANGS_AFTER_TAKING:
+        with self._news:
+            self.taken.append(one)
+            self._news.notify_all()
+        if self.mode == "accept_then_hang" or number in self.hang_after_taking:
             await asyncio.sleep(3600)
         if self.mode == "accept_then_500":
             return web.json_response({"code": 20500}, status=500)
