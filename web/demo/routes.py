@@ -1,5 +1,6 @@
 """The room's pages: the story, the phones, the clock, and the provider's door."""
 
+import re
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping
@@ -56,7 +57,9 @@ def story(page: Page, db: Db, house: TheHouse, away: bool = False, missing: str 
         "demo/story.html",
         people=people,
         at=_step(db, kari),
-        kari_phone=next((p for p in _handsets(db, house) if kari and p.number == kari.phone), None),
+        kari_phone=next(
+            (p for p in _with_links(house, _handsets(db, house)) if kari and p.number == kari.phone), None
+        ),
         away=away,
         missing=people.get(missing),
     )
@@ -112,7 +115,25 @@ def _is_here(db: Session, persona: Any) -> bool:
 @access("demo")
 def phones(page: Page, db: Db, house: TheHouse) -> Response:
     """Every invented handset with what it received, and a field to answer by SMS."""
-    return page("demo/phones.html", handsets=_handsets(db, house))
+    return page("demo/phones.html", handsets=_with_links(house, _handsets(db, house)))
+
+
+def _with_links(house: House, handsets: list[Handset]) -> list[Handset]:
+    """Each text in parts, our own addresses as links: the SMS names them without `http://`, as a phone shows them."""
+    host = re.escape(house.settings.public_url.split("//")[-1].rstrip("/"))
+    ours = re.compile(rf"((?:https?://)?{host}(?:/[lk](?:#[\w-]+)?)?)")
+    for handset in handsets:
+        for message in handset.messages:
+            parts = ours.split(message["body"])
+            message["parts"] = [
+                {
+                    "text": text,
+                    "href": (re.sub(rf"^(https?://)?{host}", "", text) or "/") if number % 2 else None,
+                }
+                for number, text in enumerate(parts)
+                if text
+            ]
+    return handsets
 
 
 @router.get("/demo/phones.json")
