@@ -5,7 +5,9 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -52,15 +54,27 @@ def make_sessions(engine: Engine) -> sessionmaker[Session]:
 
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Brings the schema up to `revision`, in one transaction."""
-    config = Config(toml_file=str(_ROOT / "pyproject.toml"))
-    config.set_main_option("script_location", str(_ROOT / "alembic"))
+    config = _alembic()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 
 
+def is_migrated(connection: Connection) -> bool:
+    """Whether the schema is the newest one this code knows."""
+    newest = ScriptDirectory.from_config(_alembic()).get_heads()
+    return set(MigrationContext.configure(connection).get_current_heads()) == set(newest)
+
+
+def _alembic() -> Config:
+    config = Config(toml_file=str(_ROOT / "pyproject.toml"))
+    config.set_main_option("script_location", str(_ROOT / "alembic"))
+    return config
+
+
 def _sqlite_connect(connection: Any, _record: Any) -> None:
-    # The driver's own BEGIN comes too late and too weak: we send BEGIN IMMEDIATE ourselves, so a read never fails on becoming a write.
+    # The driver's own BEGIN comes too late and too weak: we send BEGIN IMMEDIATE ourselves, so that a read never
+    # fails on becoming a write.
     connection.isolation_level = None
     for pragma in (
         "journal_mode=WAL",

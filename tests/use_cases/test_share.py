@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from companion.errors import Conflict, Invalid, LevelTooLow, NotAllowed, NotFound
 from companion.models import Message, Patient, Relative
-from companion.rules.access import Level
+from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.use_cases import passport, plan, share
 from companion.use_cases.share import GrantDraft
@@ -42,7 +42,7 @@ def test_staff_registers_consent_on_paper(db: Session, ward: cast.Ward, kari: Pa
     assert (grant.given_how, grant.given_by_id, grant.scope_set) == (
         "paper",
         ward.sofia.id,
-        {"passport", "meetings"},
+        frozenset({"passport", "meetings"}),
     )
     assert grant.relative.phone == cast.ANNE_PHONE
     assert share.last_day(grant) == date(2027, 5, 10)
@@ -98,7 +98,7 @@ def test_the_relative_may_give_it_back_but_strangers_may_not(
 ) -> None:
     grant = share.give(db, ward.sofia, kari.id, ANNE, now=now)
     ola = cast.ola(db, now)
-    for stranger in (ward.geir, cast.actor(ola), cast.Actor(kind="relative", id=uuid4(), level=Level.high)):
+    for stranger in (ward.geir, cast.actor(ola), Actor(kind="relative", id=uuid4(), level=Level.high)):
         with pytest.raises(NotFound):
             share.withdraw(db, stranger, grant.id, now=now)
     assert share.withdraw(db, cast.actor(grant.relative), grant.id, now=now).withdrawn_by_kind == "relative"

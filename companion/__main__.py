@@ -1,0 +1,374 @@
+"""The administrator's door: `python -m companion migrate | unit | professional | import | audit | doctor | …`."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import typer
+from pydantic import SecretStr, ValidationError
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session, selectinload
+
+from companion import db as database
+from companion import library
+from companion.clock import SystemClock
+from companion.crypto import KeyRing
+from companion.errors import CompanionError, Conflict, Invalid, Misconfigured, NotFound
+from companion.models import DemoClock, Membership, Municipality, Professional, Unit
+from companion.models.places import UNIT_KINDS
+from companion.rules.access import SYSTEM, Actor, Level
+from companion.settings import Settings
+from companion.use_cases import places, privacy
+from companion.use_cases.import_ import import_discharges
+from companion.use_cases.places import ROLES
+
+FINE, NOTE, BAD = "ok", "note", "FAIL"
+IMPORT = Actor(kind="integration", level=Level.high, name="import")
+_NOT_REACHED = (
+    "The database cannot be used. Run 'python -m companion migrate'; 'python -m companion doctor' says more."
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Følge, for administrators.",
+)
+unit_app = typer.Typer(no_args_is_help=True, help="Wards and teams.")
+professional_app = typer.Typer(no_args_is_help=True, help="Staff and therapists.")
+audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
+app.add_typer(unit_app, name="unit")
+app.add_typer(professional_app, name="professional")
+app.add_typer(audit_app, name="audit")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database up to date and load the municipalities; safe to run again."""
+    with _told(), _engine() as engine:
+        library.check_content()
+        database.migrate(engine)
+        with Session(engine) as db, db.begin():
+            count = places.load_municipalities(db)
+        print(
+            f"The database is up to date; {count} municipalities, {len(library.plan_templates())} templates."
+        )
+
+
+@unit_app.command("add")
+def unit_add(
+    key: Annotated[str, typer.Argument(help="How lists name it, such as unn-post3")],
+    kind: Annotated[str, typer.Option(help=" | ".join(UNIT_KINDS))],
+    name: Annotated[str, typer.Option(help="What patients read")],
+    phone: Annotated[str | None, typer.Option(help="What patients call")] = None,
+    hours: Annotated[str | None, typer.Option(help="When somebody answers, such as 'hverdager 8–15'")] = None,
+    municipality: Annotated[str | None, typer.Option(help="Four digits")] = None,
+    trust: Annotated[str | None, typer.Option(help="For a team that serves a whole health trust")] = None,
+) -> None:
+    """Add a ward or a team."""
+    with _told(), _session() as db:
+        places.add_unit(
+            db,
+            key,
+            kind=kind,
+            name=name,
+            phone=phone,
+            hours=hours,
+            municipality=municipality,
+            trust=trust,
+        )
+        print(f"Added {key}.")
+
+
+@unit_app.command("list")
+def unit_list() -> None:
+    """Every unit, one a line."""
+    with _told(), _session() as db:
+        for unit in db.scalars(select(Unit).order_by(Unit.kind, Unit.key)):
+            print(
+                "\t".join(
+                    (unit.key, unit.kind, unit.name, unit.phone or "-", unit.municipality_number or "-")
+                )
+            )
+
+
+@professional_app.command("add")
+def professional_add(
+    name: Annotated[str, typer.Option()],
+    national_id: Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for when left out")],
+    title: Annotated[str, typer.Option(help="What patients read after the name, such as fysioterapeut")],
+    unit: Annotated[list[str], typer.Option(help="A unit's key; may be given several times")],
+    role: Annotated[str, typer.Option(help=" | ".join(ROLES))] = "staff",
+    phone: Annotated[str | None, typer.Option()] = None,
+) -> None:
+    """Add somebody, or give somebody known more units."""
+    with _told(), _session() as db:
+        person = places.add_professional(
+            db,
+            name=name,
+            national_id=national_id,
+            title=title,
+            units=unit,
+            role=role,
+            settings=Settings(),
+            now=_now(db),
+            phone=phone,
+        )
+        print(f"Added {person.name}, {person.title}: {', '.join(unit)}.")
+
+
+@professional_app.command("list")
+def professional_list() -> None:
+    """Everybody who works here, one a line."""
+    with _told(), _session() as db:
+        people = select(Professional).options(
+            selectinload(Professional.memberships).joinedload(Membership.unit)
+        )
+        for person in sorted(db.scalars(people), key=lambda one: one.name):
+            works = ", ".join(f"{member.unit.key} ({member.role})" for member in person.memberships)
+            print("\t".join((person.name, person.title, works or "-")))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="The hospital's list; format in the README")],
+    dry_run: Annotated[bool, typer.Option(help="Say what would happen, and change nothing")] = False,
+    partial: Annotated[bool, typer.Option(help="Import the good rows of a list with bad ones")] = False,
+    now: Annotated[str, typer.Option(help="A moment, ISO 8601 with zone; the real time without")] = "",
+) -> None:
+    """Import discharges; a line per problem, then the counts as JSON. A bad row: nothing is imported, exit code 1."""
+    with _told(), _session() as db:
+        moment = _moment(now) if now else _now(db)
+        try:
+            report = import_discharges(
+                db, IMPORT, file, partial=partial, dry_run=dry_run, settings=Settings(), now=moment
+            )
+        except OSError as problem:
+            raise _Refused(f"{file} cannot be read: {problem.strerror}") from None
+        for found in report.problems:
+            print(found)
+        print(json.dumps(report.counts))
+        bad = bool(report.problems)
+    if bad:
+        raise typer.Exit(1)
+
+
+@audit_app.command("verify")
+def audit_verify() -> None:
+    """Walk the chain; exit 1 and the first broken place."""
+    with _told(), _engine() as engine, Session(engine) as db:
+        broken = privacy.verify_chain(db, _ring(Settings().require()))
+        count, head = privacy.chain_head(db)
+    if broken is not None:
+        print(f"Broken at event {broken}.")
+        raise typer.Exit(1)
+    print(f"Whole: {count} events. The last fingerprint is {head}.")
+
+
+@app.command("export-patient")
+def export_patient(patient_id: UUID) -> None:
+    """Print everything about a patient as JSON."""
+    with _told(), _session() as db:
+        everything = privacy.export_patient(db, SYSTEM, patient_id, now=_now(db))
+        print(json.dumps(everything, ensure_ascii=False, indent=1))
+
+
+@app.command("erase-patient")
+def erase_patient(
+    patient_id: UUID, yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False
+) -> None:
+    """Forget what is not part of the patient record, and stop all messages. The record itself the law keeps."""
+    if not yes and sys.stdin.isatty():
+        typer.confirm("This cannot be undone. Go on?", abort=True)
+    with _told(), _session() as db:
+        privacy.erase_patient(db, SYSTEM, patient_id, now=_now(db))
+        print("Erased: telephone, sign-ins, links, devices, the words of messages, relatives' access.")
+        print(
+            "Kept by law: stays, measures, answers, flags, passport, meetings, audit log (README, privacy)."
+        )
+
+
+@app.command()
+def doctor() -> None:
+    """Check configuration and database; exit 1 with what to do."""
+    checks = list(_checks())
+    for how, said in checks:
+        print(f"{how:4}  {said}")
+    if any(how == BAD for how, _ in checks):
+        raise typer.Exit(1)
+
+
+class _Refused(CompanionError):
+    """Something the command line itself refuses."""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong is told in a sentence on stderr, with exit code 1; never a stack trace."""
+    try:
+        yield
+        return
+    except Invalid as invalid:
+        said = "; ".join(
+            f"{field.replace('_', ' ')}: {code.replace('_', ' ')}" for field, code in invalid.problems.items()
+        )
+    except NotFound as missing:
+        said = f"There is no such {missing}."
+    except Conflict as conflict:
+        said = f"Not done: {conflict.code.replace('_', ' ')}."
+    except CompanionError as refused:
+        said = str(refused)
+    except ValidationError as wrong:  # a ValueError, but about settings
+        said = "\n".join(_setting_problem(error["loc"], error["msg"]) for error in wrong.errors())
+    except (DBAPIError, ArgumentError, OSError):
+        said = _NOT_REACHED
+    except ValueError as sealed:
+        said = f"COMPANION_KEYS does not open what is stored: {sealed}."
+    print(said, file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def _setting_problem(where: tuple[int | str, ...], said: str) -> str:
+    name = "_".join(str(part) for part in where).upper()
+    return f"COMPANION_{name}: {said}"
+
+
+@contextmanager
+def _engine() -> Iterator[Engine]:
+    engine = database.make_engine(Settings())
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _session() -> Iterator[Session]:
+    """One transaction, committed at the end."""
+    with _engine() as engine, Session(engine, expire_on_commit=False) as db, db.begin():
+        yield db
+
+
+def _now(db: Session) -> datetime:
+    """The machine's clock; in the demo as far ahead as the demo's clock has been moved."""
+    moved = db.get(DemoClock, 1) if Settings().environment == "demo" else None
+    return SystemClock().now() + timedelta(seconds=moved.shift_seconds if moved else 0)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise _Refused("--now is not a moment; write for example 2026-11-10T09:00:00+01:00") from None
+    if moment.tzinfo is None:
+        raise _Refused("--now has no time zone; write for example 2026-11-10T09:00:00+01:00")
+    return moment
+
+
+def _ring(ready: Settings) -> KeyRing:
+    return KeyRing.parse(ready.keys.get_secret_value(), ready.index_key.get_secret_value())
+
+
+def _checks() -> Iterator[tuple[str, str]]:
+    """What was looked at and how it stands; a failed one says what to do."""
+    try:
+        settings = Settings()
+    except ValidationError as wrong:
+        for error in wrong.errors():
+            yield BAD, _setting_problem(error["loc"], error["msg"])
+        return
+    yield FINE, f"environment: {settings.environment}"
+    yield from _check_names()
+    yield from _check_keys(settings)
+    yield _check_address(settings)
+    try:
+        library.check_content()
+        yield FINE, "content: plan templates, questionnaires, municipalities"
+    except Misconfigured as problem:
+        yield BAD, f"content: {problem}"
+    yield from _check_database(settings)
+
+
+def _check_names() -> Iterator[tuple[str, str]]:
+    known = {f"COMPANION_{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith("COMPANION_") and name not in known:
+            yield BAD, f"{name} is not a setting; known are {', '.join(sorted(known))}"
+
+
+def _check_keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    try:
+        ready = settings.require()
+        _ring(ready)
+    except Misconfigured as problem:
+        yield BAD, f"keys: {problem}"
+        return
+    invented = settings.keys.get_secret_value() == ""
+    yield (
+        FINE,
+        "keys: " + ("those of the demo, for invented people only" if invented else _masked(settings.keys)),
+    )
+
+
+def _masked(keys: SecretStr) -> str:
+    """Key ids without the keys."""
+    return ", ".join(f"{part.partition(':')[0].strip()}:***" for part in keys.get_secret_value().split(","))
+
+
+def _check_address(settings: Settings) -> tuple[str, str]:
+    address = urlsplit(settings.public_url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        return BAD, "COMPANION_PUBLIC_URL is not an address; write for example https://folge.example.no"
+    if settings.environment == "production" and address.scheme != "https":
+        return BAD, "COMPANION_PUBLIC_URL must begin with https: links in messages would not be safe"
+    return FINE, f"public address: {settings.public_url}"
+
+
+def _check_database(settings: Settings) -> Iterator[tuple[str, str]]:
+    try:
+        engine = database.make_engine(settings)
+    except Misconfigured:
+        return  # the keys have been told about
+    except Exception as problem:
+        yield BAD, f"COMPANION_DATABASE_URL cannot be read: {type(problem).__name__}"
+        return
+    shown = engine.url.render_as_string(hide_password=True)
+    try:
+        with Session(engine) as db:
+            connection = db.connection()
+            yield FINE, f"database: {shown}"
+            if not database.is_migrated(connection):
+                yield BAD, "database: not up to date; run 'python -m companion migrate'"
+                return
+            yield from _check_places(db)
+    except DBAPIError as problem:
+        yield BAD, f"database: {shown} cannot be reached ({type(problem.orig).__name__})"
+    finally:
+        engine.dispose()
+
+
+def _check_places(db: Session) -> Iterator[tuple[str, str]]:
+    if not db.scalar(select(func.count()).select_from(Municipality)):
+        yield BAD, "municipalities: none; run 'python -m companion migrate'"
+    if not db.scalar(select(func.count()).select_from(Unit).where(Unit.kind == "ward")):
+        yield NOTE, "units: no ward yet; add one with 'python -m companion unit add'"
+    unattended = db.scalars(
+        select(Unit.key)
+        .where(~select(Membership.id).where(Membership.unit_id == Unit.id).exists())
+        .order_by(Unit.key)
+    ).all()
+    if unattended:
+        # Silence must reach a human: what lands on these lists is read by nobody.
+        yield NOTE, f"units: nobody works yet in {', '.join(unattended)}"
+
+
+if __name__ == "__main__":
+    app()
