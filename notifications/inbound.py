@@ -2,11 +2,14 @@
 
 from datetime import datetime
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from companion.use_cases.reply import receive
 from notifications.models import Inbound
+
+log = structlog.get_logger()
 
 
 def handle(db: Session, now: datetime, limit: int = 100) -> int:
@@ -18,7 +21,14 @@ def handle(db: Session, now: datetime, limit: int = 100) -> int:
         .limit(limit)
         .with_for_update(skip_locked=True)
     ).all()
+    handled = 0
     for inbound in waiting:
-        receive(db, inbound.phone, inbound.body, now=now)
-        inbound.handled_at = now
-    return len(waiting)
+        try:
+            with db.begin_nested():
+                receive(db, inbound.phone, inbound.body, now=now)
+                inbound.handled_at = now
+            handled += 1
+        except Exception as error:
+            # It stays, and is tried again; a STOP from somebody else must not wait behind it.
+            log.error("inbound_failed", inbound=inbound.id, error=type(error).__name__)
+    return handled

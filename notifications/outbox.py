@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import uuid4
 
+import structlog
+from jinja2 import TemplateError
 from sqlalchemy import Table, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -24,6 +26,7 @@ from notifications.settings import Settings
 from notifications.wording import WITH_LINK, word
 
 LANES = ("code", "batch")
+NO_WORDS = "no_words"
 LEASE = timedelta(seconds=90)
 # A call that has not begun by then is handed back; one that has ends well within the lease.
 BEGIN_WITHIN = timedelta(seconds=45)
@@ -32,6 +35,8 @@ LONGEST_BACKOFF = timedelta(minutes=5)
 KEEP_BODY = timedelta(days=7)
 # When we look for an uncertain attempt at the provider, counted from its beginning.
 LOOK_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,18 @@ class Outbox:
         parcels = []
         for letter in letters.load(db, due):
             standing = "expired" if now >= letter.valid_until else letters.standing(db, letter, now)
-            if standing == "send":
+            if standing != "send":
+                counts[_put_aside(db, letter, standing, now)] += 1
+                continue
+            try:
                 parcels.append(self._wrap(db, letter, now))
                 counts["claimed"] += 1
-            else:
-                counts[_put_aside(db, letter, standing, now)] += 1
+            except (TemplateError, LookupError, ValueError) as error:
+                # One letter without words must not hold up all the others.
+                log.error("no_words", kind=letter.kind, language=letter.language, error=type(error).__name__)
+                letter.state, letter.error_code, letter.settled_at = "failed", NO_WORDS, now
+                letters.could_not_deliver(db, letter, NO_WORDS, permanent=False, now=now)
+                counts["failed"] += 1
         db.flush()
         _take(db, parcels, now)
         return parcels, counts
@@ -80,7 +92,8 @@ class Outbox:
     def _wrap(self, db: Session, letter: Message, now: datetime) -> Parcel:
         person = letter.relative or letter.patient
         address = letter.phone or (person.phone if person else None)
-        assert address, "a letter to nowhere"
+        if not address:
+            raise LookupError("a letter to nowhere")
         words = issue_link(db, letter, now=now) if letter.kind in WITH_LINK else None
         body = word(
             letter,

@@ -6,12 +6,13 @@ from collections import Counter
 from datetime import date, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from companion.clock import FixedClock
-from companion.models import CheckIn, Flag, Heartbeat, Message, Patient, Plan
+from companion.models import CheckIn, Flag, Heartbeat, Measure, Message, Patient, PatientUnit, Plan, Stay
 from companion.use_cases import message, plan, sign_in
+from notifications import receipts
 from notifications.channels.sandbox import (
     ARRIVES_WITHOUT_ANSWER,
     BUSY,
@@ -244,3 +245,28 @@ def test_the_text_of_an_attempt_is_forgotten_after_a_week(
     assert tick(ward, make_dispatcher(), at(8))["wiped"] == 1
     with sessions() as db:
         assert db.scalars(select(Delivery.body)).all() == [None]
+
+
+def test_a_letter_without_words_fails_alone(ward: SmallWard, make_dispatcher: MakeDispatcher) -> None:
+    kari, ola = ward.patient("Kari Nilsen"), ward.patient("Ola Hansen")
+    wordless = letter(ward, kari, "reply")  # a reply that does not say what about
+    letter(ward, ola)
+    counts = tick(ward, make_dispatcher(), at(0))
+    assert (counts["failed"], counts["accepted"]) == (1, 1)
+    assert state(ward, wordless) == "failed"
+    assert flag_codes(ward, kari) == ["undeliverable"]
+
+
+def test_an_inbound_that_cannot_be_handled_does_not_hold_up_a_stop(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    homeless, kari = ward.patient("Ola Hansen"), ward.patient("Kari Nilsen")
+    for table in (Measure, CheckIn, Plan, PatientUnit, Stay):
+        ward.db.execute(delete(table).where(table.patient_id == homeless.id))
+    assert homeless.phone
+    assert kari.phone
+    receipts.keep_inbound(ward.db, "1", homeless.phone, "Ring meg", now=at(0))
+    receipts.keep_inbound(ward.db, "2", kari.phone, "STOPP", now=at(0))
+    assert tick(ward, make_dispatcher(), at(0))["inbound"] == 1
+    ward.db.expire_all()
+    assert kari.phone_state == "opted_out"
