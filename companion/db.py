@@ -29,6 +29,8 @@ def make_engine(
     options: dict[str, Any] = {
         "pool_size": pool_size,
         "max_overflow": 0,
+        # An error's text may end in a log; the values in it are somebody's.
+        "hide_parameters": True,
         "pool_pre_ping": url.get_backend_name() != "sqlite",
     }
     if url.get_backend_name() == "sqlite":
