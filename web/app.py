@@ -37,7 +37,9 @@ from web.routes import (
     hooks,
     meeting,
     offer,
+    passport,
     patient,
+    relative,
     staff,
     staff_passport,
 )
@@ -58,6 +60,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     staff_passport.router,
     check_in.router,
     patient.router,
+    passport.router,
+    relative.router,
 )
 
 

@@ -112,8 +112,8 @@ def phone(number: str) -> str:
 
 
 def _home_groups(number: str) -> list[str]:
-    # Mobiles are said 400 00 000, landlines 77 00 00 00; phonenumbers says both in pairs.
-    cuts = (0, 3, 5, 8) if number[0] in "49" else (0, 2, 4, 6, 8)
+    # Mobiles are said 400 00 000, landlines 77 00 00 00, free numbers 800 300 61; phonenumbers says both in pairs.
+    cuts = {"4": (0, 3, 5, 8), "9": (0, 3, 5, 8), "8": (0, 3, 6, 8)}.get(number[:1], (0, 2, 4, 6, 8))
     return [number[a:b] for a, b in pairwise(cuts)] if len(number) == 8 else [number]
 
 

@@ -105,7 +105,7 @@ WHEEL: Mapping[str, str] = {
     "art": _("ART"),
     "physio": _("Fysioterapi"),
     "occupational": _("Ergoterapi"),
-    "home_service": _("Hjemme-tjeneste"),
+    "home_service": _("Hjemmetjeneste"),
     "coordinating_unit": _("Koordinerende enhet"),
     "coordinator": _("Koordinator"),
     "speech": _("Logoped"),
@@ -113,10 +113,10 @@ WHEEL: Mapping[str, str] = {
     "employer": _("Arbeidsgiver"),
     "school": _("Skole"),
     "private_rehab": _("Privat rehab"),
-    "aids_centre": _("Hjelpemiddel-sentral"),
-    "healthy_life": _("Frisklivs-sentral"),
+    "aids_centre": _("Hjelpemidler"),
+    "healthy_life": _("Friskliv"),
     "relative": _("Pårørende"),
-    "user_organisation": _("Bruker-organisasjon"),
+    "user_organisation": _("Brukerforening"),
 }
 SCOPES: Mapping[str, tuple[str, str]] = {
     "passport": (_("Lese passet"), _("Det som er viktig å vite, og hvem de kan ringe.")),
@@ -136,6 +136,7 @@ ACCESS: Mapping[str, str] = {
     "measures": _("Så på tiltakene dine"),
     "check_in": _("Leste svarene dine"),
     "grant": _("Registrerte hvem som får se"),
+    "relative": _("Så navnet ditt på siden sin"),
     "discharged": _("Registrerte hjemreisen din"),
     "printed": _("Skrev ut arket du fikk med hjem"),
     "plan": _("Endret oppfølgingen din"),
@@ -282,9 +283,9 @@ class PatientWords:
         """The people of the wheel, the missing ones kept when there is no room for all."""
         shown = sorted(spokes, key=lambda spoke: not spoke.missing)[:8]
         return [
-            {"role": self.spoke(one.role, one.relation), "name": one.name, "phone": one.phone}
+            {"role": role, "name": _beside(role, one.name), "phone": one.phone}
             for one in spokes
-            if one in shown
+            if one in shown and (role := self.spoke(one.role, one.relation))
         ]
 
     def callers(self, people: Iterable[WhomToCall]) -> list[dict[str, str | None]]:
@@ -336,6 +337,13 @@ class PatientWords:
     def problems(self, found: Mapping[str, str]) -> dict[str, str]:
         """A sentence for every field that does not do."""
         return {name: self(_PROBLEMS.get((name, code), _PROBLEM_ELSE)) for name, code in found.items()}
+
+
+def _beside(role: str, name: str | None) -> str | None:
+    """The name without the role it stands beside: `Koordinerende enhet, Tromsø` is `Tromsø`."""
+    if name and name.casefold().startswith(role.casefold()):
+        return name[len(role) :].strip(" ,–-") or name
+    return name
 
 
 def _patient_words(request: Request, now: Now, _signed: MaybeSigned) -> PatientWords:
