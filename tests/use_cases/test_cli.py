@@ -5,13 +5,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.orm import Session
+from typer.testing import CliRunner
 
+from companion.__main__ import app
 from companion.models import AuditEvent, CheckIn, Municipality, Patient, Unit
 from companion.rules.national_id import make_synthetic
 from companion.settings import Settings
@@ -23,26 +25,35 @@ KARI = (
     f"{cast.KARI_ID};Kari Nilsen;40000001;nb;5501;post3;2026-11-10;stroke;10:00;"
     "Fysioterapi|municipality|12 & Tur|patient|3"
 )
-Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+def surroundings(settings: Settings, changed: dict[str, str]) -> dict[str, str | None]:
+    """The environment the door reads: this test's database, and nothing of the machine's own settings."""
+    ours = {name: None for name in os.environ if name.startswith("COMPANION_")}
+    return ours | {"COMPANION_DATABASE_URL": settings.database_url, "COMPANION_ENVIRONMENT": "test"} | changed
 
 
 @pytest.fixture
 def run(settings: Settings) -> Run:
-    """The door as an administrator opens it: a process of its own."""
+    """The door as an administrator opens it."""
 
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        theirs = {name: value for name, value in os.environ.items() if not name.startswith("COMPANION_")}
-        return subprocess.run(
-            [sys.executable, "-m", "companion", *arguments],
-            cwd=ROOT,
-            env=theirs
-            | {"COMPANION_DATABASE_URL": settings.database_url, "COMPANION_ENVIRONMENT": "test"}
-            | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
+    def run(*arguments: str, **environment: str) -> Done:
+        done = CliRunner().invoke(
+            app, arguments, env=surroundings(settings, environment), catch_exceptions=False
         )
+        return Done(done.exit_code, done.stdout, done.stderr)
 
     return run
 
@@ -220,7 +231,7 @@ def test_no_door_shows_a_stack_trace_or_a_secret(run: Run, environment: dict[str
         assert "hemmelig" not in told.stdout + told.stderr
 
 
-def test_two_professionals_of_one_name_stay_two(ready: Run, db: Session, now: datetime) -> None:
+def test_two_professionals_of_one_name_stay_two(ready: Run, db: Session) -> None:
     for serial in (1, 2):
         done = ready(
             *("professional", "add", "--name", "Sofia Berg", "--title", "lege", "--unit", "post3"),
@@ -230,3 +241,18 @@ def test_two_professionals_of_one_name_stay_two(ready: Run, db: Session, now: da
     assert len(ready("professional", "list").stdout.splitlines()) == 2
     assert db.scalars(select(Unit.key)).all() == ["post3"]
     assert db.execute(text("select count(*) from membership")).scalar() == 2
+
+
+def test_the_door_is_a_command(settings: Settings) -> None:
+    theirs = {name: value for name, value in os.environ.items() if not name.startswith("COMPANION_")}
+    told = subprocess.run(
+        [sys.executable, "-m", "companion", "unit", "list"],
+        cwd=ROOT,
+        env=theirs | {"COMPANION_DATABASE_URL": settings.database_url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == "COMPANION_KEYS is not set; see README, configuration\n"
