@@ -6,6 +6,7 @@ One process: who is in which video room is kept in memory. Several processes nee
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,10 @@ def _serve_demo(host: str, port: int) -> None:
     # Imported late: a hospital's server has no invented people in it.
     from companion.demo import PERSONAS
 
+    try:
+        socket.create_server((host, port)).close()
+    except OSError:
+        raise Misconfigured(f"port {port} is taken; set PORT to another one") from None
     subprocess.run([sys.executable, "-m", "notifications", "rehearse"], check=True)
     app = create_app(settings=settings, demo=True, personas=PERSONAS)
     with _dispatcher():

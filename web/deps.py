@@ -308,8 +308,9 @@ class Pages:
                 "role": persona.role,
                 "current": bool(visitor) and cast(Visitor, visitor).national_id == persona.national_id,
             }
+            for key in IN_THE_BAR
             for persona in house_of(self._request).personas
-            if persona.key in IN_THE_BAR
+            if persona.key == key
         ]
         return {"now": now_of(self._request), "personas": personas}
 

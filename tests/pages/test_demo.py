@@ -143,7 +143,15 @@ def test_the_clock_answers_programs_when_everything_due_has_happened(
     answer = room.raw("POST", "/demo/clock", json={"forward": "PT24H"})
     assert datetime.fromisoformat(answer.json()["now"]) - before >= timedelta(hours=24)
     assert room.open("/demo").html.count('aria-current="true"') == 1, "the clock signs nobody out"
-    for wrong in ({"forward": "P900D"}, {"forward": "-PT1H"}, {"forward": "soon"}, {}, [], {"forward": 3}):
+    wrongs: list[object] = [
+        {"forward": "P900D"},
+        {"forward": "-PT1H"},
+        {"forward": "soon"},
+        {},
+        [],
+        {"forward": 3},
+    ]
+    for wrong in wrongs:
         assert room.raw("POST", "/demo/clock", json=wrong).status_code == 422, wrong
 
 

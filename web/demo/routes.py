@@ -20,9 +20,10 @@ from companion.models import CheckIn, Flag, Grant, Patient, Professional, Relati
 from companion.use_cases import sign_in
 from notifications import receipts
 from notifications.models import SandboxMessage
+from web import pages
 from web.demo import clock
 from web.demo.identity_provider import PATH, IdentityProvider, Refused, answer
-from web.deps import Db, House, MaybeSigned, Now, Page, Posted, TheHouse, go, new_router, now_of
+from web.deps import Db, House, MaybeSigned, Now, Page, Posted, TheHouse, go, language_of, new_router, now_of
 from web.security import access, local_path
 
 router = new_router()
@@ -32,6 +33,8 @@ STEPS: Mapping[str, timedelta] = {
     "day": timedelta(days=1),
     "three_days": timedelta(days=3),
 }
+# A link or the typed way, as a phone shows them: without `http://`.
+_OURS = re.compile(r"((?:https?://)?[\w.-]+(?::\d+)?/(?:l#[\w-]{22}|k\b))")
 _DURATION = TypeAdapter(timedelta)
 
 
@@ -49,7 +52,9 @@ class Handset:
 
 @router.get("/demo")
 @access("demo")
-def story(page: Page, db: Db, house: TheHouse, away: bool = False, missing: str = "") -> Response:
+def story(
+    request: Request, page: Page, db: Db, house: TheHouse, now: Now, away: bool = False, missing: str = ""
+) -> Response:
     """Who is who, one tap to be them, and the story in four steps."""
     people = {persona.key: persona for persona in house.personas}
     kari = people.get("kari")
@@ -58,8 +63,10 @@ def story(page: Page, db: Db, house: TheHouse, away: bool = False, missing: str 
         people=people,
         at=_step(db, kari),
         kari_phone=next(
-            (p for p in _with_links(house, _handsets(db, house)) if kari and p.number == kari.phone), None
+            (p for p in _with_links(_handsets(db, house)) if kari and p.number == kari.phone), None
         ),
+        # Seen from two days before, so that the day is named instead of called today.
+        today=pages.say_day(now, lang=language_of(request), now=now - timedelta(days=2)),
         away=away,
         missing=people.get(missing),
     )
@@ -115,21 +122,16 @@ def _is_here(db: Session, persona: Any) -> bool:
 @access("demo")
 def phones(page: Page, db: Db, house: TheHouse) -> Response:
     """Every invented handset with what it received, and a field to answer by SMS."""
-    return page("demo/phones.html", handsets=_with_links(house, _handsets(db, house)))
+    return page("demo/phones.html", handsets=_with_links(_handsets(db, house)))
 
 
-def _with_links(house: House, handsets: list[Handset]) -> list[Handset]:
-    """Each text in parts, our own addresses as links: the SMS names them without `http://`, as a phone shows them."""
-    host = re.escape(house.settings.public_url.split("//")[-1].rstrip("/"))
-    ours = re.compile(rf"((?:https?://)?{host}(?:/[lk](?:#[\w-]+)?)?)")
+def _with_links(handsets: list[Handset]) -> list[Handset]:
+    """Each text in parts, our own addresses as links, whatever host and port they were worded for."""
     for handset in handsets:
         for message in handset.messages:
-            parts = ours.split(message["body"])
+            parts = _OURS.split(message["body"])
             message["parts"] = [
-                {
-                    "text": text,
-                    "href": (re.sub(rf"^(https?://)?{host}", "", text) or "/") if number % 2 else None,
-                }
+                {"text": text, "href": text[text.rindex("/") :] if number % 2 else None}
                 for number, text in enumerate(parts)
                 if text
             ]
