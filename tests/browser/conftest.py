@@ -36,9 +36,13 @@ class Machine:
     browser: Browser
     url: str
 
-    def window(self, size: ViewportSize = PHONE, *, session: str | None = None) -> BrowserContext:
+    def window(
+        self, size: ViewportSize = PHONE, *, session: str | None = None, scripts: bool = True
+    ) -> BrowserContext:
         """A fresh profile with a window of that size; `session`: the secret of somebody already signed in."""
-        context = self.browser.new_context(viewport=size, locale="nb-NO", base_url=self.url)
+        context = self.browser.new_context(
+            viewport=size, locale="nb-NO", base_url=self.url, java_script_enabled=scripts
+        )
         if session:
             context.add_cookies([{"name": "session", "value": session, "url": self.url}])
         return context

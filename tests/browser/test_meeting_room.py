@@ -225,10 +225,7 @@ def test_a_second_window_takes_over(machines: Machines, appointment: Keys) -> No
 
 
 def test_without_javascript_the_page_offers_the_phone(machines: Machines, appointment: Keys) -> None:
-    machine = machines()
-    context = machine.browser.new_context(base_url=machine.url, java_script_enabled=False)
-    context.add_cookies([{"name": "session", "value": appointment.kari, "url": machine.url}])
-    page = context.new_page()
+    page = machines().window(session=appointment.kari, scripts=False).new_page()
     page.goto(appointment.path)
     expect(page.get_by_text("Video trenger JavaScript")).to_be_visible()
     page.get_by_role("button", name="Ring meg på 400 00 001").click()

@@ -285,10 +285,12 @@ def test_rubbish_changes_nothing(kari: PageClient, johan: PageClient, appointmen
 
 
 def test_a_second_window_closes_the_first(kari: PageClient, appointment: Appointment) -> None:
-    with seated(kari, appointment, page="1") as first, seated(kari, appointment, page="2") as second:
-        until(second, lambda message: message["type"] == "people")
-        with pytest.raises(WebSocketDisconnect) as closed:
-            until(first, lambda message: False)
+    with seated(kari, appointment, page="1") as first:
+        until(first, lambda message: message["type"] == "people")
+        with seated(kari, appointment, page="2") as second:
+            until(second, lambda message: message["type"] == "people")
+            with pytest.raises(WebSocketDisconnect) as closed:
+                until(first, lambda message: False)
     assert closed.value.code == ELSEWHERE
 
 
