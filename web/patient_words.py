@@ -155,8 +155,8 @@ _PROBLEMS: Mapping[tuple[str, str], str] = {
     ("phone", "missing"): _("Skriv mobilnummeret."),
     ("phone", "not_a_phone"): _("Dette er ikke et telefonnummer. Se etter om alle sifrene er med."),
     ("phone", "landline"): _("Dette er en fasttelefon. Skriv et mobilnummer, for vi sender en SMS."),
-    ("birth_date", "missing"): _("Velg fødselsdatoen. Den åpner lenken i meldingen."),
-    ("birth_date", "not_a_date"): _("Velg en fødselsdato som finnes."),
+    ("birth_date", "missing"): _("Skriv fødselsdatoen. Den åpner lenken i meldingen."),
+    ("birth_date", "not_a_date"): _("Skriv fødselsdatoen slik den er, for eksempel 09.10.1986."),
     ("relation", "missing"): _("Skriv hvem det er for deg, for eksempel datter."),
     ("relation", "too_long"): _("Skriv kortere, for eksempel datter."),
     ("scopes", "missing"): _("Velg minst én ting."),
@@ -235,7 +235,10 @@ class PatientWords:
 
     def task(self, measure: Measure, municipality: str) -> str:
         """Whose task it is, and by when while that is news."""
-        said = self(_("Ansvar: %(owner)s"), owner=self.owner(measure, municipality))
+        return self._task(measure, self.owner(measure, municipality))
+
+    def _task(self, measure: Measure | MeasureLine, owner: str) -> str:
+        said = self(_("Ansvar: %(owner)s"), owner=owner)
         if self.overdue(measure):
             return f"{said} · {self(_('skulle vært i gang %(day)s'), day=self._date(measure.due_on))}"
         return f"{said} · {self.by_when(measure).lower()}" if measure.open else said
@@ -304,8 +307,7 @@ class PatientWords:
             owner = measure.unit or self(
                 OWNERS[measure.owner] if mine or measure.owner != "patient" else _("pasienten selv")
             )
-        said = self(_("Ansvar: %(owner)s"), owner=owner)
-        return f"{said} · {self.by_when(measure).lower()}" if measure.open else said
+        return self._task(measure, owner)
 
     def relative_tabs(self) -> list[dict[str, str]]:
         """The relative's two tabs."""

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from companion.models import CheckIn, Measure, Patient, Relative
 from companion.rules.access import Level
+from companion.rules.national_id import make_synthetic
 from companion.use_cases import check_in, share
 from tests import cast
 from tests.pages.client import Opened, PageClient
@@ -65,7 +66,7 @@ def let_anne_in(
     with Session(engine, expire_on_commit=False) as db:
         grant = share.give(db, home.ward.sofia, home.kari.id, draft, now=now)
         anne = grant.relative
-        anne.national_id = anne.national_id_index = cast.make_synthetic(BORN, 0)
+        anne.national_id = anne.national_id_index = make_synthetic(BORN, 0)
         db.commit()
         return anne, grant.id
 

@@ -31,7 +31,8 @@ def test_the_check_in_opens_at_its_first_question(kari: PageClient, home: AtHome
     assert page.path == f"{home.way}/how"
     assert page.h1 == "Hvordan har du det nå?"
     assert "Spørsmål 1 av" in page.text
-    assert "Veldig bra" in page.text and "116 117" in page.text
+    assert "Veldig bra" in page.text
+    assert "116 117" in page.text
     assert "Hopp over" not in page.text  # this one has to be answered
     assert page.links["Tilbake"] == "/patient"
 
@@ -93,9 +94,8 @@ def test_html_and_emoji_are_words_like_others(kari: PageClient, home: AtHome) ->
 
 def test_urgency_is_shown_at_once_and_goes_when_taken_back(kari: PageClient, home: AtHome) -> None:
     page = kari.post(f"{home.way}/worse", {"answer": "clearly"})
-    assert "Er du akutt dårlig? Ring" in page.text and "113 Fare for liv" in page.text.replace(
-        "113Fare", "113 Fare"
-    )
+    assert "Er du akutt dårlig? Ring" in page.text
+    assert "113 Fare for liv" in page.text
     page = kari.post(f"{home.way}/worse", {"answer": "no"})
     assert "Er du akutt dårlig? Ring" not in page.text
 
@@ -178,7 +178,8 @@ def test_the_ending_tells_when_it_is_seen_and_closed(
         flag.close(db, home.ward.johan, raised.id, "advice", now=clock.now())
         db.commit()
     page = kari.open(f"{home.way}/ending")
-    assert "Johan har fulgt opp" in page.text and "Du har fått råd." in page.text
+    assert "Johan har fulgt opp" in page.text
+    assert "Du har fått råd." in page.text
     assert "hx-get" not in page.html
 
 
@@ -189,7 +190,8 @@ def test_a_page_left_open_stops_asking(kari: PageClient, home: AtHome, clock: Fi
     assert kari.raw("GET", watch).status_code == 204
     clock.forward(timedelta(minutes=15))
     late = kari.raw("GET", watch)
-    assert late.status_code == 200 and "hx-get" not in late.text
+    assert late.status_code == 200
+    assert "hx-get" not in late.text
 
 
 def test_sent_twice_is_sent_once(kari: PageClient, home: AtHome, engine: Engine) -> None:
@@ -254,7 +256,8 @@ def test_not_today_for_the_third_time_is_not_offered(
             check_in.ask_due(db, clock.now())
             db.commit()
     page = kari.as_patient(home.kari, Level.code).open("/patient")
-    assert "Svar nå" in page.links and "Ikke i dag" not in page.text
+    assert "Svar nå" in page.links
+    assert "Ikke i dag" not in page.text
     assert kari.post(f"{home.way}/postpone").path == "/patient"
 
 
@@ -277,7 +280,8 @@ def test_a_question_missing_in_the_readers_language_says_so(
         db.get_one(type(home.kari), home.kari.id).language = "se"
         db.commit()
     page = kari.open(f"{home.way}/stroke.vision")
-    assert page.tree is not None and page.tree.get("lang") == "se"
+    assert page.tree is not None
+    assert page.tree.get("lang") == "se"
     assert [e.get("lang") for e in page.all("div") if e.get("lang")] == ["nb"]
 
 
@@ -290,7 +294,7 @@ def test_a_question_needs_few_queries(kari: PageClient, home: AtHome, engine: En
 def test_time_is_the_readers(kari: PageClient, home: AtHome, clock: FixedClock) -> None:
     answer_all(kari, home)
     clock.forward(timedelta(minutes=7))
-    assert "i dag kl. 10.07" in kari.post(f"{home.way}/send").text.replace("\xa0", " ")
+    assert "i dag kl. 10.07" in kari.post(f"{home.way}/send").text
     clock.forward(timedelta(hours=24))
     kari.as_patient(home.kari, Level.code)
-    assert "i går kl. 10.07" in kari.open(f"{home.way}/ending").text.replace("\xa0", " ")
+    assert "i går kl. 10.07" in kari.open(f"{home.way}/ending").text
