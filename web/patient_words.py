@@ -240,8 +240,9 @@ class PatientWords:
     def _task(self, measure: Measure | MeasureLine, owner: str) -> str:
         said = self(_("Ansvar: %(owner)s"), owner=owner)
         if self.overdue(measure):
-            return f"{said} · {self(_('skulle vært i gang %(day)s'), day=self._date(measure.due_on))}"
-        return f"{said} · {self.by_when(measure).lower()}" if measure.open else said
+            late = self(_("skulle vært i gang %(day)s"), day=self._date(measure.due_on))
+            return f"{said} · {late}"
+        return f"{said} · {_small(self.by_when(measure))}" if measure.open else said
 
     def owner(self, measure: Measure, municipality: str) -> str:
         """Whose task it is, as the person knows them."""
@@ -263,7 +264,7 @@ class PatientWords:
     def history(self, status: str, reason: str | None) -> str:
         """One line of a measure's history."""
         said = self(HISTORY.get(status, MEASURE_STATES["recommended"][0]))
-        return f"{said}: {self(WHY_NOT[reason]).lower()}" if reason and reason in WHY_NOT else said
+        return f"{said}: {_small(self(WHY_NOT[reason]))}" if reason and reason in WHY_NOT else said
 
     def section(self, key: str) -> tuple[str, str]:
         """Title and icon of a part of the passport."""
@@ -339,6 +340,11 @@ class PatientWords:
     def problems(self, found: Mapping[str, str]) -> dict[str, str]:
         """A sentence for every field that does not do."""
         return {name: self(_PROBLEMS.get((name, code), _PROBLEM_ELSE)) for name, code in found.items()}
+
+
+def _small(text: str) -> str:
+    """For the middle of a line: only the first letter is lowered."""
+    return text[:1].lower() + text[1:]
 
 
 def _beside(role: str, name: str | None) -> str | None:
