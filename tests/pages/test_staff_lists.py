@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session
 
 from companion.models import Patient, Professional
+from companion.rules.national_id import make_synthetic
 from companion.use_cases import flag, meet
 from tests import cast
 from tests.pages.client import PageClient
@@ -61,7 +62,7 @@ def test_red_comes_first_then_the_oldest_and_counts_are_true(
             cast.IMPORT,
             now - cast.days(7),
             cast.kari_fields(
-                now - cast.days(7), national_id=cast.make_synthetic(cast.OLA_BORN, 7), name="Mari Eira"
+                now - cast.days(7), national_id=make_synthetic(cast.OLA_BORN, 7), name="Mari Eira"
             ),
         ).stay.patient
         db.commit()
@@ -173,7 +174,7 @@ def test_coming_home_shows_what_is_recommended_and_what_is_ours(
 ) -> None:
     with Session(engine) as db:
         fields = cast.kari_fields(
-            now + cast.days(2), national_id=cast.make_synthetic(cast.OLA_BORN, 9), name="Arne Johansen"
+            now + cast.days(2), national_id=make_synthetic(cast.OLA_BORN, 9), name="Arne Johansen"
         )
         cast.send_home(db, cast.IMPORT, now, fields)
         db.commit()
@@ -189,7 +190,7 @@ def test_the_call_list_has_the_number_to_ring(
     raise_flag(engine, desk.kari, desk.ward.tromso, now, "call_due", "amber")
     page = browser.as_professional(desk.ward.johan).open("/staff/calls")
     assert "tel:+4740000001" in page.links.values()
-    assert "Skriv hva som skjedde" in page.links
+    assert "Noter samtalen" in page.links
 
 
 def test_meetings_have_a_door(browser: PageClient, engine: Engine, desk: Desk, now: datetime) -> None:
