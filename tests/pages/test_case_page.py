@@ -384,3 +384,11 @@ def test_a_unit_with_a_flag_sees_the_case_but_changes_nothing_else(
     page = geir.open(case)
     assert not [form for form in page.forms if form.action.startswith(f"{case}/")]
     geir.post(f"{case}/plan", {"do": "readmit"}, status=404)
+
+
+def test_whoever_has_the_case_may_offer_a_meeting_about_it(
+    johan: PageClient, engine: Engine, desk: Desk, case: str, now: datetime
+) -> None:
+    found = raise_flag(engine, desk.kari, desk.ward.tromso, now)
+    page = johan.post(flag_form(found, "claim"))
+    assert f"{case}/meeting?flag={found.id}" in page.links.values()
