@@ -156,7 +156,8 @@ def test_a_letter_that_did_not_arrive_says_why(say: Sentences) -> None:
     raised = Flag(code="undeliverable", params={"kind": "check_in", "code": "21211"}, quote=None)
     assert say.flag(raised) == "Melding ikke levert: nummeret finnes ikke"
     raised.params = {"code": "99999"}
-    assert say.flag(raised) == "Melding ikke levert"
+    assert say.flag(raised).startswith("Melding ikke levert")
+    assert "99999" not in say.flag(raised)
 
 
 def test_due_dates_and_owners(say: Sentences) -> None:
