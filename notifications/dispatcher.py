@@ -4,7 +4,7 @@ import asyncio
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 import structlog
@@ -16,7 +16,7 @@ from companion.clock import Clock, SystemClock
 from companion.models import Heartbeat
 from companion.use_cases.check_in import ask_due, give_up_due, remind_due
 from notifications import inbound, outbox, receipts
-from notifications.channels import Channel, Later, Never, Parcel, Uncertain
+from notifications.channels import Channel, Later, Never, News, Parcel, Uncertain
 from notifications.outbox import Outbox, Result
 from notifications.settings import Settings
 
@@ -33,6 +33,7 @@ STEPS: tuple[tuple[str, Callable[[Session, datetime], int]], ...] = (
     ("wiped", outbox.wipe_bodies),
 )
 OUTCOMES = ("claimed", "accepted", "later", "failed", "unknown", "postponed", "cancelled", "expired")
+AFTERWARDS = ("reconciled", "polled", "delivery_unknown")
 FLUSH_AT = 64
 FLUSH_AFTER = 0.02
 CLAIM_AT_MOST = 500
@@ -41,6 +42,8 @@ CLAIM_SECONDS = 20
 LOOK_FOR_CODES_EVERY = 0.25
 DELIVER_AT_MOST = 15.0
 LONGEST_PAUSE = 30.0
+POLL_EVERY = timedelta(minutes=1)
+POLL_AT_ONCE = 16
 
 log = structlog.get_logger()
 
@@ -58,6 +61,7 @@ class Dispatcher:
         self._pace = Pace(settings.sms_per_second)
         self._claim_size = max(1, min(CLAIM_AT_MOST, int(settings.sms_per_second * CLAIM_SECONDS)))
         self._stopping = False
+        self._polled_at: datetime | None = None
 
     def stop(self) -> None:
         """Claims nothing more; what is in flight is finished."""
@@ -70,14 +74,17 @@ class Dispatcher:
         queue is left for the next tick, so that nothing else waits for it.
         """
         now = clock.now()
-        counts = Counter(dict.fromkeys((*(name for name, _ in STEPS), *OUTCOMES, "reconciled", "errors"), 0))
+        counts = Counter(dict.fromkeys((*(name for name, _ in STEPS), *OUTCOMES, *AFTERWARDS, "errors"), 0))
         for name, step in STEPS:
             self._step(name, step, now, counts)
         for _ in outbox.LOOK_AFTER:
             await self._look_for_uncertain(clock, counts)
         deadline = monotonic() + deliver_at_most if deliver_at_most else None
+        polling = asyncio.create_task(self._poll(clock, counts))
         drained = await self._deliver(clock, deadline, counts)
+        await polling
         self._step(*STEPS[0], now, counts)
+        self._step("delivery_unknown", receipts.stop_waiting, now, counts)
         self._beat(now if drained and not counts["errors"] else None)
         return counts
 
@@ -124,6 +131,40 @@ class Dispatcher:
                 return
             with self._sessions.begin() as db:
                 counts["reconciled"] += outbox.looked(db, parcel, provider_ids, clock.now()) != "unknown"
+
+    async def _poll(self, clock: Clock, counts: Counter[str]) -> None:
+        """Asks what became of letters of which we have heard nothing; at most once a minute."""
+        now = clock.now()
+        if self._polled_at and abs(now - self._polled_at) < POLL_EVERY:
+            return
+        self._polled_at = now
+        try:
+            while not self._stopping:
+                with self._sessions.begin() as db:
+                    underway = receipts.to_ask_about(db, now, POLL_AT_ONCE)
+                if not underway:
+                    return
+                answers = await asyncio.gather(*map(self._ask, underway))
+                with self._sessions.begin() as db:
+                    for asked, (answered, news) in zip(underway, answers, strict=True):
+                        if answered:
+                            receipts.keep_answer(
+                                db, asked, news.status if news else "", news.error_code if news else None, now
+                            )
+                            counts["polled"] += 1
+                if not all(answered for answered, _ in answers):
+                    return
+        except Exception as error:
+            counts["errors"] += 1
+            _report("poll", error)
+
+    async def _ask(self, underway: receipts.Underway) -> tuple[bool, News | None]:
+        """Whether the provider answered, and what."""
+        try:
+            return True, await self._channel.fetch(underway.provider_id)
+        except Later as error:
+            log.warning("poll_failed", code=error.code)
+            return False, None
 
     def _beat(self, ticked_for: datetime | None) -> None:
         seen: dict[str, datetime] = {"at": SystemClock().now()}

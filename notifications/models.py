@@ -14,8 +14,10 @@ from companion.models.types import BlindIndex, Encrypted
 class Delivery(Base):
     """One attempt to carry one message. `id` is random: it stands in the callback address as our attempt id.
 
-    `outcome`: empty while in flight, then `accepted`, `not_processed`, `failed`, `unknown`, or `not_found` (it never left).
-    `body` is what was sent, kept so that an uncertain attempt can be recognised at the provider; wiped seven days after the end.
+    `outcome`: empty while in flight, then `accepted`, `not_processed`, `failed`, `unknown`, `not_found` (it never left),
+    `undelivered` (told so afterwards) or `given_up` (72 hours without a word). `polled` counts the times we have asked
+    what became of it. `body` is what was sent, kept so that an uncertain attempt can be recognised at the provider;
+    wiped seven days after the end.
     """
 
     __tablename__ = "delivery"
@@ -48,6 +50,7 @@ class Delivery(Base):
     provider_id: Mapped[str | None] = mapped_column(String(64), index=True)
     error_code: Mapped[str | None] = mapped_column(String(16))
     reconciled: Mapped[int] = mapped_column(default=0)
+    polled: Mapped[int] = mapped_column(default=0)
 
 
 class ProviderEvent(Base):
@@ -74,7 +77,10 @@ class ProviderEvent(Base):
 
 
 class Inbound(Base):
-    """An SMS that came in, once per provider id; answered or passed on afterwards."""
+    """An SMS that came in, once per provider id; answered or passed on afterwards.
+
+    `tries` counts the times that failed; `next_try_at` is when it is tried again.
+    """
 
     __tablename__ = "inbound"
 
@@ -85,6 +91,8 @@ class Inbound(Base):
     body: Mapped[str] = mapped_column(Encrypted("inbound.body"))
     at: Mapped[datetime]
     handled_at: Mapped[datetime | None] = mapped_column(index=True)
+    tries: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime | None]
 
 
 class PushSubscription(Identified, Base):

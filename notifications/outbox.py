@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from companion.models import Message
 from companion.models.base import Base
 from companion.models.messages import MESSAGE_STATES
+from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases import message as letters
 from companion.use_cases.sign_in import issue_link
@@ -83,7 +84,7 @@ class Outbox:
                 # One letter without words must not hold up all the others.
                 log.error("no_words", kind=letter.kind, language=letter.language, error=type(error).__name__)
                 letter.state, letter.error_code, letter.settled_at = "failed", NO_WORDS, now
-                letters.could_not_deliver(db, letter, NO_WORDS, permanent=False, now=now)
+                letters.could_not_deliver(db, letter, NO_WORDS, now=now)
                 counts["failed"] += 1
         db.flush()
         _take(db, parcels, now)
@@ -292,8 +293,10 @@ def _fail(db: Session, result: Result, now: datetime) -> None:
     if message is None:
         return
     message.state, message.lease_until, message.settled_at = "failed", None, now
-    message.error_code = result.code
-    letters.could_not_deliver(db, message, result.code or "unspecified", permanent=True, now=now)
+    message.error_code = result.code or "unspecified"
+    if message.error_code not in CODES:
+        log.error("unknown_code", code=message.error_code)
+    letters.could_not_deliver(db, message, message.error_code, now=now)
 
 
 def sweep(db: Session, now: datetime, limit: int = 500) -> int:
@@ -361,13 +364,13 @@ def looked(db: Session, parcel: Parcel, provider_ids: Sequence[str], now: dateti
     if ours:
         delivery.outcome, delivery.provider_id, delivery.finished_at = "accepted", ours[0], now
         if message.state == "unknown" or (current and message.state in ("queued", "sending")):
+            letters.found(db, message, now)
             message.state, message.settled_at, message.lease_until, message.error_code = (
                 "accepted",
                 now,
                 None,
                 None,
             )
-            letters.found(db, message, now)
         return "accepted"
     delivery.reconciled += 1
     if delivery.reconciled < len(LOOK_AFTER):
@@ -384,11 +387,11 @@ def _give_up_or_repeat(db: Session, message: Message, now: datetime) -> str:
         select(Delivery.id).where(Delivery.message_id == message.id, Delivery.outcome == NOT_FOUND)
     ).all()
     if message.lane == "batch" and len(times_not_found) <= 1:
-        message.state, message.next_attempt_at, message.error_code = "queued", now, None
         letters.found(db, message, now)
+        message.state, message.next_attempt_at, message.error_code = "queued", now, None
         return "queued"
     message.state, message.settled_at, message.error_code = "failed", now, NOT_FOUND
-    letters.could_not_deliver(db, message, NOT_FOUND, permanent=False, now=now)
+    letters.could_not_deliver(db, message, NOT_FOUND, now=now)
     return "failed"
 
 

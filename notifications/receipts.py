@@ -1,17 +1,20 @@
 """What the provider tells us: signatures checked, messages about messages kept raw, and applied afterwards by rank."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from urllib.parse import parse_qs
 
-from sqlalchemy import exists, or_, select
+import structlog
+from sqlalchemy import and_, exists, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from twilio.request_validator import RequestValidator
 
 from companion.models import Message
 from companion.models.base import Base
+from companion.rules.delivery_codes import CODES, explain
 from companion.use_cases import message as letters
 from notifications.models import Delivery, Inbound, ProviderEvent
 
@@ -44,9 +47,15 @@ _RANK = {
     "failed": 4,
     "delivered": 4,
 }
-# The handset cannot be reached now; the number itself is fine.
-_TEMPORARY = frozenset({"30003", "30008"})
 NOT_FOUND = "not_found"
+# A handset that could not be reached is tried once more after this long.
+RESEND_AFTER = timedelta(minutes=30)
+# When we ask what became of a letter, counted from its sending, and when we stop expecting to hear.
+POLL_AFTER = (timedelta(minutes=15), timedelta(hours=2), timedelta(hours=24))
+WAIT_AT_MOST = timedelta(hours=72)
+_UNDERWAY = text("message.state IN ('accepted', 'sent')")
+
+log = structlog.get_logger()
 
 
 def genuine(tokens: Sequence[str], url: str, params: dict[str, list[str]], signature: str) -> bool:
@@ -71,10 +80,15 @@ def read_form(body: bytes) -> dict[str, list[str]]:
 
 def keep_status(db: Session, params: dict[str, list[str]], attempt_id: str | None, *, now: datetime) -> None:
     """Keeps what was said about a message, once however often it is said."""
-    provider_id, status = _first(params, "MessageSid")[:64], _first(params, "MessageStatus")[:20]
-    if not provider_id or not status:
-        return
-    code = _first(params, "ErrorCode")[:16] or None
+    provider_id, status = _first(params, "MessageSid"), _first(params, "MessageStatus")
+    if provider_id and status:
+        _keep(db, provider_id, status, _first(params, "ErrorCode") or None, attempt_id, now)
+
+
+def _keep(
+    db: Session, provider_id: str, status: str, code: str | None, attempt_id: str | None, now: datetime
+) -> None:
+    provider_id, status, code = provider_id[:64], status[:20], code[:16] if code else None
     said = "\0".join((provider_id, status, code or "", attempt_id or ""))
     _add_once(
         db,
@@ -160,22 +174,132 @@ def _apply(db: Session, message: Message, delivery: Delivery, event: ProviderEve
         return
     # Whatever else it says: the provider has it.
     delivery.provider_id = delivery.provider_id or event.provider_id
+    if delivery.outcome == "undelivered" and told != "delivered":
+        return
+    if told in ("undelivered", "failed"):
+        _not_delivered(db, message, delivery, event, told, now)
+        return
     if delivery.outcome != "accepted":
         delivery.outcome, delivery.finished_at = "accepted", now
     if not beats(message.state, message.error_code, told):
         return
-    if message.state == "unknown":
-        letters.found(db, message, now)
+    letters.found(db, message, now)
     message.state, message.settled_at, message.lease_until = told, now, None
     message.error_code = None
-    if told in ("undelivered", "failed"):
-        message.error_code = event.error_code or "unspecified"
-        permanent = message.error_code not in _TEMPORARY
-        letters.could_not_deliver(db, message, message.error_code, permanent=permanent, now=now)
+
+
+def _not_delivered(
+    db: Session, message: Message, delivery: Delivery, event: ProviderEvent, told: str, now: datetime
+) -> None:
+    newer_attempt = delivery.attempt < message.attempt
+    if not newer_attempt and not beats(message.state, message.error_code, told):
+        delivery.outcome = "accepted"
+        return
+    code = event.error_code or "unspecified"
+    delivery.outcome, delivery.error_code, delivery.finished_at = "undelivered", code, now
+    if newer_attempt:
+        # Another one is under way or has ended: what became of that one counts.
+        return
+    if code not in CODES:
+        log.error("unknown_code", code=code)
+    db.flush()
+    may_resend = _worth_another_try(db, message, code, now)
+    message.lease_until, message.error_code = None, code
+    if may_resend:
+        message.state, message.next_attempt_at = "queued", now + RESEND_AFTER
+        return
+    message.state, message.settled_at = told, now
+    letters.could_not_deliver(db, message, code, now=now)
+
+
+def _worth_another_try(db: Session, message: Message, code: str, now: datetime) -> bool:
+    """Once, where the handset could not be reached and the letter will still be of use; a code never."""
+    if not explain(code).resend or message.lane == "code" or now + RESEND_AFTER >= message.valid_until:
+        return False
+    if message.state not in ("sending", "unknown", "accepted", "sent"):
+        return False
+    tries = select(func.count()).where(Delivery.message_id == message.id, Delivery.outcome == "undelivered")
+    return db.scalar(tries) == 1
+
+
+# --- asking ourselves ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Underway:
+    """An attempt of which we have not heard the end."""
+
+    attempt_id: str
+    provider_id: str
+    age: timedelta
+
+
+def to_ask_about(db: Session, now: datetime, limit: int) -> list[Underway]:
+    """Attempts the provider took a while ago without telling the end; the longest waiting first."""
+    due = or_(
+        *(
+            and_(Delivery.polled <= times, Delivery.started_at <= now - wait)
+            for times, wait in enumerate(POLL_AFTER)
+        )
+    )
+    rows = db.execute(
+        select(Delivery.id, Delivery.provider_id, Delivery.started_at)
+        .join(Message, Message.id == Delivery.message_id)
+        .where(_UNDERWAY, Delivery.outcome == "accepted", Delivery.provider_id.is_not(None), due)
+        .order_by(Delivery.started_at)
+        .limit(limit)
+    )
+    return [
+        Underway(attempt_id, provider_id, now - started_at)
+        for attempt_id, provider_id, started_at in rows
+        if provider_id
+    ]
+
+
+def keep_answer(db: Session, asked: Underway, status: str, error_code: str | None, now: datetime) -> None:
+    """Keeps what the provider answered (`status` empty: it knows of none), and that we have asked at this age."""
+    if status:
+        _keep(db, asked.provider_id, status, error_code, asked.attempt_id, now)
+    times = sum(asked.age >= wait for wait in POLL_AFTER)
+    db.execute(update(Delivery).where(Delivery.id == asked.attempt_id).values(polled=times))
+
+
+def stop_waiting(db: Session, now: datetime, limit: int = 500) -> int:
+    """Letters of which nothing final is known three days after their last sending: nobody will tell us now; how many."""
+    old = Delivery.started_at <= now - WAIT_AT_MOST
+    ended = (
+        select(Message.id)
+        .join(Delivery, and_(Delivery.message_id == Message.id, Delivery.attempt == Message.attempt))
+        .where(_UNDERWAY, old)
+        .limit(limit)
+    )
+    never_known = (
+        select(Message.id)
+        .join(Delivery, Delivery.message_id == Message.id)
+        .where(Delivery.outcome == "unknown", old, Message.state == "unknown")
+        .limit(limit)
+    )
+    ids = {*db.scalars(ended), *db.scalars(never_known)}
+    locked = select(Message).where(Message.id.in_(ids)).order_by(Message.id).with_for_update()
+    stopped = 0
+    for message in db.scalars(locked.execution_options(populate_existing=True)).all():
+        if message.state not in ("accepted", "sent", "unknown"):
+            continue
+        message.state, message.settled_at = "delivery_unknown", now
+        letters.never_confirmed(db, message, now)
+        stopped += 1
+    db.execute(
+        update(Delivery)
+        .where(Delivery.message_id.in_(ids), Delivery.outcome == "unknown")
+        .values(outcome="given_up", finished_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return stopped
 
 
 def _first(params: dict[str, list[str]], name: str) -> str:
-    return params.get(name, [""])[0]
+    # A zero character is more than PostgreSQL can keep.
+    return params.get(name, [""])[0].replace("\0", "")
 
 
 def _add_once(db: Session, table: type[Base], unique: str, **values: object) -> None:

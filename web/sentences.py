@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from companion import library
 from companion.models import Flag, Measure, Patient
 from companion.rules.cadence import local_day
+from companion.rules.delivery_codes import explain
 from companion.rules.texts import Text
 from web import pages
 from web.deps import MaybeSigned, Now, Visitor, language_of
@@ -55,20 +56,6 @@ FLAGS: Mapping[str, str] = {
     "opted_out": _("Vil ikke ha flere SMS"),
 }
 
-# Why a message did not come through, after the colon of `undeliverable`. Codes are the provider's.
-UNDELIVERED: Mapping[str, str] = {
-    "21211": _("nummeret finnes ikke"),
-    "21214": _("nummeret finnes ikke"),
-    "21612": _("nummeret kan ikke nås"),
-    "21614": _("nummeret kan ikke ta imot SMS"),
-    "21635": _("nummeret er en fasttelefon"),
-    "21610": _("personen har svart STOPP"),
-    "30003": _("telefonen er slått av eller uten dekning"),
-    "30005": _("nummeret finnes ikke"),
-    "30006": _("nummeret er en fasttelefon"),
-    "expired": _("den ble ikke sendt i tide"),
-}
-
 # What to do about it, when it is not plain from the first line.
 NEXT_STEP: Mapping[str, str] = {
     "crisis_words": _("Ring nå. Ved fare for liv: 113."),
@@ -77,7 +64,6 @@ NEXT_STEP: Mapping[str, str] = {
     "postponed_twice": _("Ring når det passer."),
     "call_due": _("Ring og still de samme spørsmålene."),
     "wants_call": _("Ring og hør hva det gjelder."),
-    "undeliverable": _("Rett nummeret, eller ring."),
     "parked_message": _("Ring hvis du ikke hører noe."),
     "feels_very_bad": _("Ring og hør hva som skjer."),
     "call_me": _("Ring med en gang. De venter."),
@@ -385,13 +371,14 @@ class Sentences:
             who=params.get("who", ""),
         )
         if flag.code == "undeliverable":
-            why = UNDELIVERED.get(str(params.get("code", "")))
-            said = f"{said}: {self(why)}" if why else said
+            said = f"{said}: {self(explain(str(params.get('code', ''))).why)}"
         return f"{said}. «{flag.quote}»" if flag.quote else said
 
     def next_step(self, flag: Flag) -> str | None:
         """What helps, where the first line does not say it."""
         step = NEXT_STEP.get(flag.code)
+        if flag.code == "undeliverable":
+            step = explain(str((flag.params or {}).get("code", ""))).what_to_do
         return self(step) if step else None
 
     def due(self, measure: Measure) -> str:

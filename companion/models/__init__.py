@@ -16,7 +16,7 @@ from companion.models.care import (
 from companion.models.flags import Flag, FlagEvent
 from companion.models.grants import Grant
 from companion.models.meetings import Meeting, MeetingEvent, Participant
-from companion.models.messages import LinkToken, Message
+from companion.models.messages import Circuit, LinkToken, Message
 from companion.models.passport import CareContact, PassportConfirmation, PassportLine
 from companion.models.people import Membership, Patient, Professional, Relative
 from companion.models.places import Municipality, Unit
@@ -28,6 +28,7 @@ __all__ = [
     "Base",
     "CareContact",
     "CheckIn",
+    "Circuit",
     "DemoClock",
     "Flag",
     "FlagEvent",
@@ -54,5 +55,4 @@ __all__ = [
     "SignIn",
     "Stay",
     "Unit",
-    "Answer",
 ]

@@ -41,10 +41,14 @@ class DemoClock(Base):
 
 
 class Heartbeat(Base):
-    """The dispatcher was here: real time for `/readyz`, its own (perhaps shifted) time for the demo clock to wait for."""
+    """The dispatcher was here: real time for `/readyz`, its own (perhaps shifted) time for the demo clock to wait for.
+
+    `accepted_at` is when a provider last took a letter, in the dispatcher's own time.
+    """
 
     __tablename__ = "heartbeat"
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     at: Mapped[datetime]
     ticked_for: Mapped[datetime]
+    accepted_at: Mapped[datetime | None]

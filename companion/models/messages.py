@@ -48,6 +48,7 @@ class Message(Base):
 
     A use-case adds the row in its own transaction with `use_cases.message.write`; from then on only `notifications` changes it.
     `not_before` is the earliest moment, `valid_until` the last useful one. `lane`: `code` or `batch`. Unique by `dedupe_key`.
+    `waiting_since`: the first time it was refused for now, while it is queued again.
     `phone` is set only where the letter goes to a number that is no patient's or relative's record (an unknown number).
     """
 
@@ -65,6 +66,12 @@ class Message(Base):
             "lease_until",
             postgresql_where=text("state = 'sending'"),
             sqlite_where=text("state = 'sending'"),
+        ),
+        Index(
+            "ix_message_underway",
+            "settled_at",
+            postgresql_where=text("state IN ('accepted', 'sent')"),
+            sqlite_where=text("state IN ('accepted', 'sent')"),
         ),
     )
 
@@ -87,6 +94,7 @@ class Message(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     fence: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None]
+    waiting_since: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]
     error_code: Mapped[str | None] = mapped_column(String(16))
 
@@ -94,6 +102,21 @@ class Message(Base):
     relative: Mapped[Relative | None] = relationship()
     check_in: Mapped["CheckIn | None"] = relationship()
     meeting: Mapped["Meeting | None"] = relationship()
+
+
+class Circuit(Base):
+    """Whether a lane is being emptied: `closed` (it is), `open` (stopped, until `until`) or `probing` (one letter tries it out).
+
+    All dispatchers share the row. `since` is its last change; `failures` counts the probes in a row that failed too.
+    """
+
+    __tablename__ = "circuit"
+
+    lane: Mapped[str] = mapped_column(String(5), primary_key=True)
+    state: Mapped[str] = mapped_column(String(8), default="closed")
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)
 
 
 class LinkToken(Base):

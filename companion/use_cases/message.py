@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from companion.models import CheckIn, Flag, FlagEvent, Grant, Meeting, Message, Patient, Plan, Relative
+from companion.rules.delivery_codes import explain
 from companion.rules.quiet_hours import next_allowed
 from companion.use_cases import flag
 
@@ -16,17 +17,8 @@ CODE_LANE = frozenset({"sign_in_code", "new_link", "reply"})
 # The person asked for these a moment ago, so they reach also those who otherwise want to be phoned.
 ASKED_FOR = CODE_LANE
 ABOUT_CHECK_IN = frozenset({"check_in", "reminder"})
-# What a refusal says about the number itself; codes are Twilio's.
-PHONE_STATE_BY_CODE = {
-    "21211": "dead",
-    "21214": "dead",
-    "21612": "dead",
-    "21614": "landline",
-    "21635": "landline",
-    "21610": "opted_out",
-    "30005": "dead",
-    "30006": "landline",
-}
+# If nobody knows whether one of these arrived, a human had better ask.
+MATTERS = ABOUT_CHECK_IN | {"meeting", "meeting_moved", "meeting_cancelled"}
 
 
 def write(
@@ -188,11 +180,11 @@ def _granted_patients(db: Session, message: Message, now: datetime) -> list[Pati
     ]
 
 
-def could_not_deliver(db: Session, message: Message, code: str, *, permanent: bool, now: datetime) -> None:
+def could_not_deliver(db: Session, message: Message, code: str, *, now: datetime) -> None:
     """The provider says it cannot be carried: the number is marked when the code speaks about the number, and staff see it."""
     person = message.relative or message.patient
-    state = PHONE_STATE_BY_CODE.get(code)
-    if person is not None and permanent and state:
+    state = explain(code).phone_state
+    if person is not None and state:
         person.phone_state = state
     params = {"kind": message.kind, "code": code, "to": "relative" if message.relative_id else "patient"}
     _tell(db, message, "undeliverable", params, now)
@@ -203,12 +195,23 @@ def parked(db: Session, message: Message, now: datetime) -> None:
     _tell(db, message, "parked_message", {"kind": message.kind}, now)
 
 
+def never_confirmed(db: Session, message: Message, now: datetime) -> None:
+    """Sent days ago, and no word of whether it arrived: staff see it where the letter mattered and nothing shows it did."""
+    answered = message.check_in is not None and message.check_in.state == "answered"
+    if message.kind in MATTERS and not answered:
+        parked(db, message, now)
+
+
 def found(db: Session, message: Message, now: datetime) -> None:
-    """The parked letter had arrived after all: nothing is left for a human to do."""
-    parked_flags = select(Flag).where(
-        Flag.message_id == message.id, Flag.code == "parked_message", Flag.state == "open"
+    """The letter had arrived after all: nothing is left for a human to do."""
+    if message.state not in ("unknown", "undelivered", "delivery_unknown"):
+        return
+    doubts = select(Flag).where(
+        Flag.message_id == message.id,
+        Flag.code.in_(("parked_message", "undeliverable")),
+        Flag.state == "open",
     )
-    for raised in db.scalars(parked_flags):
+    for raised in db.scalars(doubts):
         raised.state, raised.closed_at, raised.outcome = "closed", now, "not_needed"
         db.add(FlagEvent(flag=raised, kind="closed", at=now, outcome="not_needed"))
 

@@ -44,6 +44,14 @@ class Uncertain(Exception):
         self.code = code
 
 
+@dataclass(frozen=True)
+class News:
+    """What the provider answers when asked about a message, in its own words."""
+
+    status: str
+    error_code: str | None
+
+
 class Channel(Protocol):
     """A way to carry a text."""
 
@@ -53,6 +61,10 @@ class Channel(Protocol):
 
     async def find(self, parcel: Parcel) -> list[str]:
         """The provider's ids of messages with this address and body, sent since the attempt began. Raises `Later`."""
+        ...
+
+    async def fetch(self, provider_id: str) -> "News | None":
+        """What the provider says became of a message it took; None when it knows of none. Raises `Later`."""
         ...
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from notifications.channels import Later, Never, Parcel, Uncertain
+from notifications.channels import Later, Never, News, Parcel, Uncertain
 from notifications.models import ProviderEvent, SandboxMessage
 
 # Numbers with a fate, so that the dark stories can be lived in the demo.
@@ -71,6 +71,16 @@ class SandboxChannel:
                     )
                 )
             )
+
+    async def fetch(self, provider_id: str) -> News | None:
+        """How the message on the handset stands."""
+        with self._sessions() as db:
+            found = db.execute(
+                select(SandboxMessage.state, SandboxMessage.number).where(
+                    SandboxMessage.provider_id == provider_id
+                )
+            ).first()
+        return News(found.state, UNREACHABLE.get(found.number)) if found else None
 
     async def close(self) -> None:
         """Nothing to let go of."""

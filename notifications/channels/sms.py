@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-from twilio.base.exceptions import TwilioException
+from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from notifications.channels import Later, Never, Parcel, Uncertain
+from companion.rules.delivery_codes import explain
+from notifications.channels import Later, Never, News, Parcel, Uncertain
 from notifications.settings import TwilioSettings
 
 # Longest and shortest wait in the provider's own queue that it accepts.
@@ -73,9 +74,21 @@ class TwilioChannel:
             listed = await self._sdk.messages.list_async(
                 to=parcel.address, date_sent_after=since - timedelta(days=1), limit=_MOST_ANSWERS_LOOKED_AT
             )
-        except (TwilioException, aiohttp.ClientError, TimeoutError) as failed:
+        except (TwilioException, aiohttp.ClientError, TimeoutError, ValueError) as failed:
             raise Later("list_failed") from failed
         return [str(one.sid) for one in listed if one.body == parcel.body and one.date_created >= since]
+
+    async def fetch(self, provider_id: str) -> News | None:
+        """What the provider says of one message."""
+        try:
+            one = await self._sdk.messages(provider_id).fetch_async()
+        except TwilioRestException as refused:
+            if refused.status == 404:
+                return None
+            raise Later("fetch_failed") from refused
+        except (TwilioException, aiohttp.ClientError, TimeoutError, ValueError) as failed:
+            raise Later("fetch_failed") from failed
+        return News(str(one.status), str(one.error_code) if one.error_code else None)
 
     async def close(self) -> None:
         """Ends the session, and lets the loop close its sockets."""
@@ -103,9 +116,9 @@ class TwilioChannel:
         if status in (200, 201):
             if not said.get("sid"):
                 raise Uncertain("unreadable")
-            return str(said["sid"])
-        code = str(said.get("code") or status)
-        if status == 400:
+            return str(said["sid"])[:64]
+        code = str(said.get("code") or status)[:16]
+        if status == 400 and not explain(code).ours:
             raise Never(code)
         # Our key or address is wrong, which is no fault of the letter: it waits until that is mended.
         raise Later(code)

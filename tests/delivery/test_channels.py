@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from companion.errors import Misconfigured
-from notifications.channels import Channel, Later, Never, Parcel, Uncertain
+from notifications.channels import Channel, Later, Never, News, Parcel, Uncertain
 from notifications.channels import sandbox as phones
 from notifications.channels.sandbox import SandboxChannel
 from notifications.channels.sms import TwilioChannel
@@ -66,6 +66,10 @@ def send(make: Callable[[], Channel], one: Parcel) -> str:
 
 def find(make: Callable[[], Channel], one: Parcel) -> list[str]:
     return _in_loop(make, lambda channel: channel.find(one))  # type: ignore[no-any-return]
+
+
+def fetch(make: Callable[[], Channel], provider_id: str) -> News | None:
+    return _in_loop(make, lambda channel: channel.fetch(provider_id))  # type: ignore[no-any-return]
 
 
 def _in_loop(make: Callable[[], Channel], call: Callable[[Channel], Any]) -> Any:
@@ -170,3 +174,42 @@ def test_a_listing_that_fails_proves_nothing(server: TwilioLike) -> None:
 def test_missing_settings_are_named() -> None:
     with pytest.raises(Misconfigured, match="TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_FROM"):
         TwilioSettings(account_sid="", auth_token=SecretStr(""), sender="").require()
+
+
+def test_what_became_of_a_message_can_be_asked(tried: Tried) -> None:
+    provider_id = send(tried.make, parcel())
+    news = fetch(tried.make, provider_id)
+    assert news
+    assert news.status in ("sent", "delivered")
+    assert news.error_code is None
+    assert fetch(tried.make, "SMno-such-message") is None
+
+
+def test_asking_a_busy_provider_says_later(server: TwilioLike) -> None:
+    provider_id = send(lambda: TwilioChannel(twilio(server.url), PUBLIC), parcel())
+    server.mode = "429"
+    with pytest.raises(Later):
+        fetch(lambda: TwilioChannel(twilio(server.url), PUBLIC), provider_id)
+
+
+def test_a_code_comes_with_the_answer(server: TwilioLike) -> None:
+    provider_id = send(lambda: TwilioChannel(twilio(server.url), PUBLIC), parcel())
+    server.taken[0].status, server.taken[0].error_code = "undelivered", 30003
+    assert fetch(lambda: TwilioChannel(twilio(server.url), PUBLIC), provider_id) == News(
+        "undelivered", "30003"
+    )
+
+
+@pytest.mark.parametrize("code", [21606, 21212, 21611])
+def test_a_wrong_sender_is_no_fault_of_the_letter(server: TwilioLike, code: int) -> None:
+    server.refuse_with = code
+    with pytest.raises(Later) as later:
+        send(lambda: TwilioChannel(twilio(server.url), PUBLIC), parcel())
+    assert later.value.code == str(code)
+
+
+def test_a_code_of_any_shape_is_short_enough_to_keep(server: TwilioLike) -> None:
+    server.refuse_with = {"what": "x" * 100}
+    with pytest.raises(Never) as refused:
+        send(lambda: TwilioChannel(twilio(server.url), PUBLIC), parcel())
+    assert len(refused.value.code) <= 16

@@ -19,7 +19,7 @@ from companion.clock import FixedClock, SystemClock
 from companion.models import Flag, Message, Patient
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases import message
-from notifications.channels import Parcel
+from notifications.channels import News, Parcel
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
 from notifications.settings import Settings
@@ -176,6 +176,9 @@ class WatchfulChannel:
 
     async def find(self, parcel: Parcel) -> list[str]:
         return []
+
+    async def fetch(self, provider_id: str) -> News | None:
+        return None
 
     async def close(self) -> None: ...
 

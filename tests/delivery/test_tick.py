@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from companion.clock import FixedClock
 from companion.models import CheckIn, Flag, Heartbeat, Measure, Message, Patient, PatientUnit, Plan, Stay
+from companion.rules.delivery_codes import explain
 from companion.use_cases import message, plan, sign_in
 from notifications import receipts
 from notifications.channels.sandbox import (
@@ -124,7 +125,7 @@ def test_a_number_refused_for_good_is_marked_flagged_and_never_tried_again(
 
     assert state(ward, written) == "failed"
     assert written.error_code == code
-    assert kari.phone_state == message.PHONE_STATE_BY_CODE[code]
+    assert kari.phone_state == explain(code).phone_state
     assert flag_codes(ward, kari) == ["undeliverable"]
     refused = message.write(ward.db, "welcome", to=kari, now=at(1), valid_until=at(2), dedupe_key="another")
     assert refused is None

@@ -33,6 +33,8 @@ class Taken:
     sid: str
     form: dict[str, str]
     at: datetime
+    status: str = "sent"
+    error_code: int | None = None
 
 
 @dataclass
@@ -48,6 +50,7 @@ class TwilioLike:
     clock_at: datetime | None = None
     hang_after_taking: set[str] = field(default_factory=lambda: {HANGS_AFTER_TAKING})
     hang_without_taking: set[str] = field(default_factory=lambda: {HANGS_WITHOUT_TAKING})
+    refuse_with: Any = None
     _news: threading.Condition = field(default_factory=threading.Condition)
 
     def bodies(self) -> list[str]:
@@ -75,7 +78,7 @@ class TwilioLike:
             self._news.notify_all()
         self.authorization = request.headers.get("Authorization", "")
         number = form["To"]
-        if code := REFUSED.get(number):
+        if code := self.refuse_with or REFUSED.get(number):
             return web.json_response({"code": code, "message": "refused", "status": 400}, status=400)
         if self.mode == "429" or number == BUSY:
             return web.json_response({"code": 20429}, status=429, headers={"Retry-After": "30"})
@@ -114,6 +117,15 @@ class TwilioLike:
             }
         )
 
+    async def one(self, request: web.Request) -> web.StreamResponse:
+        """GET Messages/{sid}.json"""
+        if self.mode == "429":
+            return web.json_response({"code": 20429, "message": "busy", "status": 429}, status=429)
+        for one in self.taken:
+            if one.sid == request.match_info["sid"]:
+                return web.json_response(self._shown(one))
+        return web.json_response({"code": 20404, "message": "not found", "status": 404}, status=404)
+
     def _shown(self, one: Taken) -> dict[str, Any]:
         when = format_datetime(one.at)
         return {
@@ -121,11 +133,11 @@ class TwilioLike:
             "to": one.form["To"],
             "from": one.form.get("From"),
             "body": one.form["Body"],
-            "status": "sent",
+            "status": one.status,
             "date_created": when,
             "date_sent": when,
             "date_updated": when,
-            "error_code": None,
+            "error_code": one.error_code,
             "num_segments": "1",
             "direction": "outbound-api",
         }
@@ -142,6 +154,7 @@ def running(server: TwilioLike) -> Iterator[TwilioLike]:
         app = web.Application()
         app.router.add_post("/2010-04-01/Accounts/{account}/Messages.json", server.create)
         app.router.add_get("/2010-04-01/Accounts/{account}/Messages.json", server.listing)
+        app.router.add_get("/2010-04-01/Accounts/{account}/Messages/{sid}.json", server.one)
         runner = web.AppRunner(app, shutdown_timeout=0)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
