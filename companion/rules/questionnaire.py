@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Final
 
 from companion.rules.texts import SOURCE_LANGUAGE, Text
@@ -121,6 +122,11 @@ class MeasureToAsk:
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
+
+
+def address(link_id: str) -> str:
+    """The question's name in an address: it tells a log or a passer-by nothing of what is asked."""
+    return sha256(link_id.encode()).hexdigest()[:10]
 
 
 def visible_questions(questionnaire: Questionnaire, answers: Answers) -> list[Item]:

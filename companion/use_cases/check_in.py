@@ -427,6 +427,7 @@ def save(
     check_in = _open(db, who, check_in_id, hold=True)
     asking = _asking(db, check_in)
     item = _visible(asking, link_id)
+    link_id = item.link_id
     if len(raw) > 1:
         raise Invalid({"answer": "not_an_option"})
     try:
@@ -553,9 +554,10 @@ def _refuse_closed(check_in: CheckIn) -> None:
         raise Conflict("answered" if check_in.state == "answered" else "expired")
 
 
-def _visible(asking: Asking, link_id: str) -> questionnaire.Item:
+def _visible(asking: Asking, name: str) -> questionnaire.Item:
+    """The question by its linkId, or by its name in an address."""
     for item in asking.visible:
-        if item.link_id == link_id:
+        if name in (item.link_id, questionnaire.address(item.link_id)):
             return item
     raise NotFound("question")
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from companion.models import CheckIn, Measure, Patient, Relative
 from companion.rules.access import Level
 from companion.rules.national_id import make_synthetic
+from companion.rules.questionnaire import address
 from companion.use_cases import check_in, share
 from tests import cast
 from tests.pages.client import Opened, PageClient
@@ -34,6 +35,10 @@ class AtHome:
     def way(self) -> str:
         """Where Kari answers."""
         return f"/patient/check-in/{self.check_in.id}"
+
+    def asks(self, link_id: str) -> str:
+        """Where Kari answers that question."""
+        return f"{self.way}/{address(link_id)}"
 
 
 def at_home(engine: Engine, now: datetime) -> AtHome:

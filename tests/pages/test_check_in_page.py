@@ -28,7 +28,7 @@ def kari(browser: PageClient, home: AtHome) -> PageClient:
 
 def test_the_check_in_opens_at_its_first_question(kari: PageClient, home: AtHome) -> None:
     page = kari.open(home.way)
-    assert page.path == f"{home.way}/how"
+    assert page.path == home.asks("how")
     assert page.h1 == "Hvordan har du det nå?"
     assert "Spørsmål 1 av" in page.text
     assert "Veldig bra" in page.text
@@ -42,61 +42,61 @@ def test_an_answer_is_saved_at_once_and_leads_on(kari: PageClient, home: AtHome,
     assert page.h1 == "Har du kommet i gang med «Fysioterapi to ganger i uken»?"
     assert "Tromsø kommune skulle kontakte deg om dette." in page.text
     assert "Svarene er lagret." in page.text
-    assert page.links["Tilbake"] == f"{home.way}/how"
+    assert page.links["Tilbake"] == home.asks("how")
     with Session(engine) as db:
         assert [(one.link_id, one.value) for one in db.scalars(select(Answer))] == [("how", "ok")]
 
 
 def test_a_choice_without_an_answer_says_what_to_do(kari: PageClient, home: AtHome) -> None:
-    page = kari.submit(kari.open(home.way), f"{home.way}/how", {"answer": ""}, status=422)
+    page = kari.submit(kari.open(home.way), home.asks("how"), {"answer": ""}, status=422)
     assert page.text.count("Velg et svar før du går videre.") == 2  # in the summary and at the question
 
 
 @pytest.mark.parametrize("typed", ["<script>alert(1)</script>", "veldig_bra", "😀", "x" * 3000])
 def test_a_wrong_choice_is_refused_kindly(kari: PageClient, home: AtHome, typed: str) -> None:
-    page = kari.post(f"{home.way}/how", {"answer": typed}, status=422)
+    page = kari.post(home.asks("how"), {"answer": typed}, status=422)
     assert "Velg et svar før du går videre." in page.text
     assert not any(box.get("checked") is not None for box in page.all("input"))
 
 
 def test_two_answers_to_one_question_are_refused(kari: PageClient, home: AtHome) -> None:
-    assert kari.post(f"{home.way}/how", {"answer": ["ok", "bad"]}, status=422).status == 422
+    assert kari.post(home.asks("how"), {"answer": ["ok", "bad"]}, status=422).status == 422
 
 
 def test_a_number_outside_the_scale_is_refused(kari: PageClient, home: AtHome) -> None:
-    assert "0 er ikke sliten" in kari.post(f"{home.way}/fatigue", {"answer": "11"}, status=422).text
+    assert "0 er ikke sliten" in kari.post(home.asks("fatigue"), {"answer": "11"}, status=422).text
 
 
 def test_the_scale_has_every_number_and_keeps_the_one_chosen(kari: PageClient, home: AtHome) -> None:
-    kari.post(f"{home.way}/fatigue", {"answer": "7"})
-    page = kari.open(f"{home.way}/fatigue")
+    kari.post(home.asks("fatigue"), {"answer": "7"})
+    page = kari.open(home.asks("fatigue"))
     boxes = {box.get("value"): box.get("checked") for box in page.all("input") if box.get("name") == "answer"}
     assert list(boxes) == [str(n) for n in range(11)]
     assert [value for value, checked in boxes.items() if checked is not None] == ["7"]
 
 
 def test_a_long_text_is_refused_and_kept(kari: PageClient, home: AtHome) -> None:
-    kari.post(f"{home.way}/worse", {"answer": "a_little"})
+    kari.post(home.asks("worse"), {"answer": "a_little"})
     long = "\nArmen er <b>tung</b> & vond. 😀" + "x" * 600
     page = kari.submit(
-        kari.open(f"{home.way}/worse.text"), f"{home.way}/worse.text", {"answer": long}, status=422
+        kari.open(home.asks("worse.text")), home.asks("worse.text"), {"answer": long}, status=422
     )
     assert "Det er plass til 500 tegn." in page.text
     # A browser posts line breaks as CRLF and the parser drops the first line break of the page's own.
-    assert page.form(f"{home.way}/worse.text").fields["answer"].replace("\r\n", "\n") == long
+    assert page.form(home.asks("worse.text")).fields["answer"].replace("\r\n", "\n") == long
 
 
 def test_html_and_emoji_are_words_like_others(kari: PageClient, home: AtHome) -> None:
     answer_all(kari, home, {"worse": "a_little"})
-    page = kari.post(f"{home.way}/worse.text", {"answer": "<img src=x onerror=alert(1)> 😀", "to": "review"})
+    page = kari.post(home.asks("worse.text"), {"answer": "<img src=x onerror=alert(1)> 😀", "to": "review"})
     assert "<img src=x onerror=alert(1)> 😀" in page.text
 
 
 def test_urgency_is_shown_at_once_and_goes_when_taken_back(kari: PageClient, home: AtHome) -> None:
-    page = kari.post(f"{home.way}/worse", {"answer": "clearly"})
+    page = kari.post(home.asks("worse"), {"answer": "clearly"})
     assert "Er du akutt dårlig? Ring" in page.text
     assert "113 Fare for liv" in page.text
-    page = kari.post(f"{home.way}/worse", {"answer": "no"})
+    page = kari.post(home.asks("worse"), {"answer": "no"})
     assert "Er du akutt dårlig? Ring" not in page.text
 
 
@@ -110,26 +110,26 @@ def test_from_the_first_question_to_the_last(kari: PageClient, home: AtHome) -> 
 
 
 def test_skipping_is_an_answer_that_can_be_changed(kari: PageClient, home: AtHome) -> None:
-    page = kari.open(f"{home.way}/fatigue")
+    page = kari.open(home.asks("fatigue"))
     kari.post(page.path, {"answer": "3", "skip": "1"})
     assert "Hoppet over" in answer_all(kari, home).text
-    page = kari.open(f"{home.way}/fatigue?to=review")
+    page = kari.open(home.asks("fatigue") + "?to=review")
     assert "Lagre" in page.text
-    page = kari.submit(page, f"{home.way}/fatigue", {"answer": "3"})
+    page = kari.submit(page, home.asks("fatigue"), {"answer": "3"})
     assert page.path == f"{home.way}/review"
 
 
 def test_going_back_and_changing_asks_what_then_follows(kari: PageClient, home: AtHome) -> None:
     review = answer_all(kari, home)
     assert "Hvorfor er du ikke i gang?" not in review.text
-    started = f"{home.way}/measure.{home.measures[0]}.started"
+    started = home.asks(f"measure.{home.measures[0]}.started")
     page = kari.submit(kari.open(started + "?to=review"), started, {"answer": "not_yet"})
     assert page.h1.startswith("Hvorfor er du ikke i gang?")
 
 
 def test_the_review_leads_to_what_is_not_answered(kari: PageClient, home: AtHome) -> None:
-    assert kari.open(f"{home.way}/review").path == f"{home.way}/how"
-    assert kari.post(f"{home.way}/send").path == f"{home.way}/how"
+    assert kari.open(f"{home.way}/review").path == home.asks("how")
+    assert kari.post(f"{home.way}/send").path == home.asks("how")
 
 
 def test_it_can_be_gone_on_with_on_another_device(
@@ -137,7 +137,7 @@ def test_it_can_be_gone_on_with_on_another_device(
 ) -> None:
     answer(kari, home, kari.open(home.way), "ok")
     tablet = sign_in(another_browser(), home, Level.code)
-    assert tablet.open(home.way).path == f"{home.way}/measure.{home.measures[0]}.started"
+    assert tablet.open(home.way).path == home.asks(f"measure.{home.measures[0]}.started")
     assert "Fortsett" in tablet.open("/patient").links
 
 
@@ -205,23 +205,23 @@ def test_sent_twice_is_sent_once(kari: PageClient, home: AtHome, engine: Engine)
 def test_an_answered_check_in_leads_to_its_ending(kari: PageClient, home: AtHome) -> None:
     answer_all(kari, home)
     kari.post(f"{home.way}/send")
-    for path in (home.way, f"{home.way}/how", f"{home.way}/review"):
+    for path in (home.way, home.asks("how"), f"{home.way}/review"):
         assert kari.open(path).path == f"{home.way}/ending"
-    assert kari.post(f"{home.way}/how", {"answer": "bad"}).path == f"{home.way}/ending"
+    assert kari.post(home.asks("how"), {"answer": "bad"}).path == f"{home.way}/ending"
 
 
 def test_an_expired_check_in_is_told_kindly(kari: PageClient, home: AtHome, engine: Engine) -> None:
     with Session(engine) as db:
         db.get_one(CheckIn, home.check_in.id).state = "expired"
         db.commit()
-    for path in (home.way, f"{home.way}/how", f"{home.way}/review", f"{home.way}/ending"):
+    for path in (home.way, home.asks("how"), f"{home.way}/review", f"{home.way}/ending"):
         page = kari.open(path)
         assert page.h1 == "Disse spørsmålene er ikke åpne lenger"
         assert "tel:+4777000010" in page.links.values()
 
 
 def test_the_ending_before_the_end_leads_to_the_question(kari: PageClient, home: AtHome) -> None:
-    assert kari.open(f"{home.way}/ending").path == f"{home.way}/how"
+    assert kari.open(f"{home.way}/ending").path == home.asks("how")
 
 
 def test_somebody_elses_check_in_is_not_there(kari: PageClient, home: AtHome) -> None:
@@ -287,7 +287,7 @@ def test_a_question_missing_in_the_readers_language_says_so(
 
 def test_a_question_needs_few_queries(kari: PageClient, home: AtHome, engine: Engine) -> None:
     answer_all(kari, home)
-    assert queries(kari, engine, f"{home.way}/worse") <= 6
+    assert queries(kari, engine, home.asks("worse")) <= 6
     kari.post(f"{home.way}/send")
 
 

@@ -107,7 +107,7 @@ def test_every_look_is_written_down(kari: PageClient, home: AtHome, engine: Engi
         "/patient/measures",
         "/patient/meetings",
         "/patient/passport",
-        f"{home.way}/how",
+        home.asks("how"),
     ):
         kari.open(path)
     with Session(engine) as db:

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi.responses import Response
 
 from companion.errors import Conflict, Invalid
-from companion.rules.questionnaire import LONGEST_TEXT, Item, Value
+from companion.rules.questionnaire import LONGEST_TEXT, Item, Value, address
 from companion.use_cases import check_in
 from web.deps import Db, Now, Page, Pages, Posted, Seen, Who, go, new_router
 from web.patient_words import PatientWords, Words
@@ -26,7 +26,6 @@ WATCHED_FOR = timedelta(minutes=30)
 class Question:
     """A question in the reader's language. `lang` is the language it is really in; `kind` choice, number or text."""
 
-    link_id: str
     text: str
     lang: str
     hint: str | None
@@ -47,7 +46,7 @@ def go_on(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen)
     except Conflict as conflict:
         return _closed(conflict, check_in_id, page, seen, who.id)
     if review.unanswered:
-        return go(f"/patient/check-in/{check_in_id}/{review.unanswered}")
+        return go(f"/patient/check-in/{check_in_id}/{address(review.unanswered)}")
     return go(f"/patient/check-in/{check_in_id}/review")
 
 
@@ -60,14 +59,14 @@ def review(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen
     except Conflict as conflict:
         return _closed(conflict, check_in_id, page, seen, who.id)
     if found.unanswered:
-        return go(f"/patient/check-in/{check_in_id}/{found.unanswered}")
+        return go(f"/patient/check-in/{check_in_id}/{address(found.unanswered)}")
     seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
     lines = [
         {
             "question": item.text.in_(words.lang),
             "answer": _said(item, value, words),
             "lang": item.text.language_for(words.lang),
-            "href": f"/patient/check-in/{check_in_id}/{item.link_id}?to=review",
+            "href": f"/patient/check-in/{check_in_id}/{address(item.link_id)}?to=review",
         }
         for item, value in found.lines
     ]
@@ -111,11 +110,11 @@ def ending_now(
     return page("patient/_ending_now.html", words=words, **_ending(found, opened=since, watched=watched))
 
 
-@router.get("/patient/check-in/{check_in_id}/{link_id}")
+@router.get("/patient/check-in/{check_in_id}/{question}")
 @access("patient", "check_in", patient_data=True)
-def question(
+def ask(
     check_in_id: UUID,
-    link_id: str,
+    question: str,
     page: Page,
     db: Db,
     who: Who,
@@ -126,7 +125,7 @@ def question(
 ) -> Response:
     """One question, with the answer already given, if any."""
     try:
-        found = check_in.page(db, who, check_in_id, link_id, now=now)
+        found = check_in.page(db, who, check_in_id, question, now=now)
     except Conflict as conflict:
         return _closed(conflict, check_in_id, page, seen, who.id)
     seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
@@ -161,11 +160,11 @@ def postpone(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Se
     return go("/patient")
 
 
-@router.post("/patient/check-in/{check_in_id}/{link_id}")
+@router.post("/patient/check-in/{check_in_id}/{question}")
 @access("patient", "check_in", patient_data=True)
 def answer(
     check_in_id: UUID,
-    link_id: str,
+    question: str,
     page: Page,
     db: Db,
     who: Who,
@@ -178,11 +177,11 @@ def answer(
     given = [""] if fields.get("skip") else fields.all_of("answer")
     to = fields.get("to", "")
     try:
-        following = check_in.save(db, who, check_in_id, link_id, given, now=now)
+        following = check_in.save(db, who, check_in_id, question, given, now=now)
     except Conflict as conflict:
         return _closed(conflict, check_in_id, page, seen, who.id)
     except Invalid as wrong:
-        found = check_in.page(db, who, check_in_id, link_id, now=now)
+        found = check_in.page(db, who, check_in_id, question, now=now)
         seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
         shown = _question(found, words, to)
         shown["value"] = given[-1] if given else ""
@@ -193,7 +192,7 @@ def answer(
     seen(_own(who.id), "check_in.answered", f"check_in:{check_in_id}")
     if to == "review" or following is None:
         return go(f"/patient/check-in/{check_in_id}")
-    return go(f"/patient/check-in/{check_in_id}/{following}")
+    return go(f"/patient/check-in/{check_in_id}/{address(following)}")
 
 
 def _own(patient_id: UUID | None) -> UUID:
@@ -212,10 +211,10 @@ def _closed(
 
 def _question(found: check_in.QuestionPage, words: PatientWords, to: str) -> dict[str, Any]:
     here = f"/patient/check-in/{found.check_in.id}"
-    back = f"{here}/{found.previous_link_id}" if found.previous_link_id else "/patient"
+    back = f"{here}/{address(found.previous_link_id)}" if found.previous_link_id else "/patient"
     return {
         "question": _shown(found.item, words),
-        "action": f"{here}/{found.item.link_id}",
+        "action": f"{here}/{address(found.item.link_id)}",
         "at": found.number,
         "of": found.total,
         "back": f"{here}/review" if to == "review" else back,
@@ -237,7 +236,6 @@ def _shown(item: Item, words: PatientWords) -> Question:
         )
     numbers = item.type == "integer" and item.minimum is not None and item.maximum is not None
     return Question(
-        link_id=item.link_id,
         text=item.text.in_(lang),
         lang=item.text.language_for(lang),
         hint=item.hint.in_(lang) if item.hint else None,
