@@ -4,7 +4,7 @@ The guard of every route runs first; see `web.security.access` for what a route 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, cast
@@ -384,12 +384,16 @@ class Audit:
     def __init__(self, request: Request, db: Session, actor: Actor, now: datetime) -> None:
         self._request, self._db, self._actor, self._now = request, db, actor, now
 
-    def __call__(self, patient_id: UUID | None, action: str, object: str = "", purpose: str = "") -> None:
-        """One line of the patient's access log; None for a list that names many."""
-        privacy.record_access(
+    def __call__(self, patient_id: UUID, action: str, object: str = "", purpose: str = "") -> None:
+        """One line of the patient's access log."""
+        self.each([patient_id], action, object, purpose)
+
+    def each(self, patient_ids: Iterable[UUID], action: str, object: str = "", purpose: str = "") -> None:
+        """A line for everybody a list names; a list that names nobody still leaves the line that somebody looked."""
+        privacy.record_accesses(
             self._db,
             self._actor,
-            patient_id,
+            list(patient_ids) or [None],
             action,
             object=object,
             purpose=purpose,

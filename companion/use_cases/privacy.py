@@ -1,7 +1,7 @@
 """Who looked at what: the audit chain; and the person's rights to have everything, and to have the rest forgotten."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Uuid,
     delete,
     func,
+    insert,
     literal,
     or_,
     select,
@@ -75,26 +76,46 @@ def record_access(
     now: datetime,
 ) -> None:
     """Adds a link to the audit chain, in the same transaction as what it tells of: neither exists without the other."""
+    record_accesses(
+        db, who, [patient_id], action, object=object, purpose=purpose, request_id=request_id, now=now
+    )
+
+
+def record_accesses(
+    db: Session,
+    who: Actor,
+    patient_ids: Iterable[UUID | None],
+    action: str,
+    *,
+    object: str = "",
+    purpose: str = "",
+    request_id: str = "",
+    now: datetime,
+) -> None:
+    """As `record_access`, for a list: a link for each patient on it, once, all in one statement."""
     if db.get_bind().dialect.name == "postgresql":
         # Held to the end of the transaction, so that nobody links to a row that is then rolled back.
         db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHAIN_LOCK})
     previous = db.scalar(select(AuditEvent.hash).order_by(AuditEvent.seq.desc()).limit(1)) or _START
-    event = AuditEvent(
-        at=now.astimezone(UTC),
-        actor_kind=who.kind,
-        actor_id=who.id,
-        unit_id=who.unit_id,
-        level=who.level.name,
-        patient_id=patient_id,
-        action=action,
-        object=object,
-        purpose=purpose,
-        request_id=request_id,
-        previous=previous,
-    )
-    event.hash = _hash(event, _ring(db))
-    db.add(event)
-    db.flush()
+    links = []
+    for patient_id in dict.fromkeys(patient_ids):
+        link: dict[str, Any] = {
+            "at": now.astimezone(UTC),
+            "actor_kind": who.kind,
+            "actor_id": who.id,
+            "unit_id": who.unit_id,
+            "level": who.level.name,
+            "patient_id": patient_id,
+            "action": action,
+            "object": object,
+            "purpose": purpose,
+            "request_id": request_id,
+            "previous": previous,
+        }
+        previous = link["hash"] = _hash(AuditEvent(**link), _ring(db))
+        links.append(link)
+    if links:
+        db.execute(insert(AuditEvent), links)
 
 
 def verify_chain(db: Session, ring: KeyRing) -> int | None:

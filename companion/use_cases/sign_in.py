@@ -129,16 +129,19 @@ def redeem_typed(db: Session, phone: str, code: str, *, now: datetime) -> Opened
     number, digits = e164(phone), _six_digits(code)
     if problems := _missing(phone=number, code=digits):
         raise Invalid(problems)
-    links = db.scalars(
-        select(LinkToken)
-        .where(LinkToken.phone_index == number, LinkToken.code_index == digits)
-        .order_by(LinkToken.id.desc())
+    # Held until the transaction ends: guesses in parallel are looked at one after the other, as guesses in a row are.
+    still_open = db.scalars(
+        select(LinkToken.id)
+        .where(LinkToken.phone_index == number, LinkToken.expires_at > now, LinkToken.tries < TRIES)
+        .order_by(LinkToken.id)
+        .with_for_update()
     ).all()
-    if links:
-        return _open_link(db, links[0], now)
+    meant = select(LinkToken).where(LinkToken.phone_index == number, LinkToken.code_index == digits)
+    link = db.scalars(meant.order_by(LinkToken.id.desc()).limit(1)).first()
+    if link is not None:
+        return _open_link(db, link, now)
     _slow_down(db, "typed_code", number, now)
-    open_links = (LinkToken.phone_index == number, LinkToken.expires_at > now)
-    db.execute(update(LinkToken).where(*open_links).values(tries=LinkToken.tries + 1))
+    db.execute(update(LinkToken).where(LinkToken.id.in_(still_open)).values(tries=LinkToken.tries + 1))
     raise LinkUnknown
 
 

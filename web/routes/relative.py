@@ -23,7 +23,7 @@ def home(page: Page, db: Db, who: Who, now: Now, seen: Seen, words: Words) -> Re
     """Who has let the relative in, and to what; the next meeting first."""
     grants = share.granted_patients(db, who, now=now)
     coming = worklists.invitations(db, who, now=now).coming
-    _note(seen, (grant.patient_id for grant in grants), "relative.home")
+    seen.each((grant.patient_id for grant in grants), "relative.home")
     return page(
         "relative/home.html",
         first_name=who.name.split()[0],
@@ -49,7 +49,7 @@ def meetings(page: Page, db: Db, who: Who, now: Now, seen: Seen, words: Words) -
     """Meetings the relative is invited to, and those that were."""
     grants = share.granted_patients(db, who, now=now)
     found = worklists.invitations(db, who, now=now)
-    _note(seen, (meeting.patient_id for meeting in (*found.coming, *found.past)), "meetings.read")
+    seen.each((meeting.patient_id for meeting in (*found.coming, *found.past)), "meetings.read")
     return page(
         "relative/meetings.html",
         coming=[(meeting, meet.phase(meeting, now).value) for meeting in found.coming],
@@ -80,12 +80,6 @@ def save_settings(page: Page, db: Db, who: Who, fields: Posted) -> Response:
     except Invalid:
         return page("relative/settings.html", status=422, done=False, problem=True)
     return go("/relative/settings?done=true")
-
-
-def _note(seen: Seen, patients: Iterable[UUID], action: str) -> None:
-    """One line per patient; none at all still leaves the line that somebody looked."""
-    for patient_id in dict.fromkeys(patients) or (None,):
-        seen(patient_id, action)
 
 
 def _people(grants: Iterable[Grant], words: PatientWords) -> list[dict[str, Any]]:

@@ -36,11 +36,12 @@ _LONGEST_SEARCH = 100
 
 @dataclass(frozen=True)
 class Line:
-    """A case as a line: who, why it is here, what is known, and what to do next."""
+    """A case as a line: who, why it is here, what else the same answers said, what is known, and what to do next."""
 
     row: Row
     about: str
     what: str
+    also: tuple[str, ...]
     why: str
     action: Literal["claim", "ring", "number", "open"]
 
@@ -57,7 +58,7 @@ def worklist(
 ) -> HTMLResponse:
     """Red first, oldest first."""
     found = worklists.worklist(db, who, filter=show, after=after or None, now=now)
-    seen(None, "worklist.read", f"cases:{len(found.rows)}")
+    seen.each((row.patient.id for row in found.rows), "worklist.read", f"cases:{len(found.rows)}")
     return page(
         "staff/worklist.html",
         lines=_lines(db, found.rows, who.id, say, now),
@@ -83,7 +84,7 @@ def worklist(
 def call_list(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) -> HTMLResponse:
     """Whom somebody must phone: no SMS wished or possible, no answer, or they asked for it."""
     rows = worklists.call_list(db, who, now=now)
-    seen(None, "call_list.read", f"cases:{len(rows)}")
+    seen.each((row.patient.id for row in rows), "call_list.read", f"cases:{len(rows)}")
     return page("staff/call_list.html", lines=_lines(db, rows, who.id, say, now))
 
 
@@ -105,7 +106,7 @@ def _patients(
     db: Session, who: Actor, now: datetime, page: Pages, say: Sentences, seen: Audit, search: str, after: str
 ) -> HTMLResponse:
     found = worklists.patients(db, who, search, after or None, now=now)
-    seen(None, "patients.read", f"patients:{len(found.rows)}")
+    seen.each((row.patient.id for row in found.rows), "patients.read", f"patients:{len(found.rows)}")
     rows = [
         {
             "patient": row.patient,
@@ -134,7 +135,7 @@ def _patients(
 def coming_home(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) -> HTMLResponse:
     """Who comes home within two weeks, and with which measures."""
     found = worklists.coming_home(db, who, now=now)
-    seen(None, "coming_home.read", f"patients:{len(found)}")
+    seen.each((one.patient.id for one in found), "coming_home.read", f"patients:{len(found)}")
     return page("staff/coming_home.html", coming=found, say=say, my_units=who.unit_ids)
 
 
@@ -143,7 +144,7 @@ def coming_home(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) ->
 def meetings(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) -> HTMLResponse:
     """The unit's meetings from this morning on."""
     found = worklists.meetings(db, who, now=now)
-    seen(None, "meetings.read", f"meetings:{len(found)}")
+    seen.each((meeting.patient_id for meeting in found), "meetings.read", f"meetings:{len(found)}")
     rows = [
         {
             "meeting": meeting,
@@ -166,6 +167,7 @@ def _lines(db: Session, rows: Sequence[Row], me: UUID | None, say: Sentences, no
             row=row,
             about=" · ".join((row.municipality, say.group(row.template), _day(row.day, say))),
             what=say.flag(row.flag, row.measure.title if row.measure else None),
+            also=tuple(say.flag(one.flag, one.measure.title if one.measure else None) for one in row.also),
             why=" ".join(_why(row, relatives.get(row.patient.id), say)),
             action=_action(row, me),
         )
