@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from companion.clock import Clock, FixedClock, ShiftedClock, SystemClock
 from companion.db import make_engine, make_sessions
 from companion.errors import Misconfigured
-from companion.models import DemoClock
+from companion.models import Circuit, DemoClock
 from companion.settings import Settings as CompanionSettings
-from notifications import rehearsal
+from notifications import circuit, rehearsal
 from notifications.channels import Channel
 from notifications.channels.sandbox import SandboxChannel
 from notifications.dispatcher import Dispatcher
@@ -89,13 +89,14 @@ def tick(
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="As one line of JSON")] = False) -> None:
-    """How many messages are in each state."""
+    """How many messages are in each state, and whether the batch lane is being emptied (`circuit`)."""
     with _house().sessions() as db:
-        states = count_by_state(db)
+        row = db.get(Circuit, circuit.LANE)
+        states: dict[str, int | str] = {**count_by_state(db), "circuit": row.state if row else "closed"}
     print(
         json.dumps(states)
         if as_json
-        else "\n".join(f"{state:18}{count:8}" for state, count in states.items())
+        else "\n".join(f"{state:18}{count:>8}" for state, count in states.items())
     )
 
 

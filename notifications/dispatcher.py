@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from companion.clock import Clock, SystemClock
 from companion.models import Heartbeat
 from companion.use_cases.check_in import ask_due, give_up_due, remind_due
-from notifications import inbound, outbox, receipts
+from notifications import circuit, inbound, outbox, receipts
 from notifications.channels import Channel, Later, Never, News, Parcel, Uncertain
 from notifications.outbox import Outbox, Result
 from notifications.settings import Settings
@@ -62,6 +62,7 @@ class Dispatcher:
         self._claim_size = max(1, min(CLAIM_AT_MOST, int(settings.sms_per_second * CLAIM_SECONDS)))
         self._stopping = False
         self._polled_at: datetime | None = None
+        self._lane_stopped = False
 
     def stop(self) -> None:
         """Claims nothing more; what is in flight is finished."""
@@ -85,7 +86,9 @@ class Dispatcher:
         await polling
         self._step(*STEPS[0], now, counts)
         self._step("delivery_unknown", receipts.stop_waiting, now, counts)
-        self._beat(now if drained and not counts["errors"] else None)
+        self._beat(
+            now if drained and not counts["errors"] else None, clock.now() if counts["accepted"] else None
+        )
         return counts
 
     async def run(self, clock: Callable[[], Clock], stop: asyncio.Event, pause: float) -> None:
@@ -166,10 +169,12 @@ class Dispatcher:
             log.warning("poll_failed", code=error.code)
             return False, None
 
-    def _beat(self, ticked_for: datetime | None) -> None:
+    def _beat(self, ticked_for: datetime | None, accepted_at: datetime | None) -> None:
         seen: dict[str, datetime] = {"at": SystemClock().now()}
         if ticked_for:
             seen["ticked_for"] = ticked_for
+        if accepted_at:
+            seen["accepted_at"] = accepted_at
         here = update(Heartbeat).where(Heartbeat.name == NAME).values(seen).returning(Heartbeat.name)
         try:
             with self._sessions.begin() as db:
@@ -196,7 +201,7 @@ class Dispatcher:
         """Claims and sends until nothing in this lane is due (True), or the time is up (False)."""
         if not (parcels := self._claim(lane, clock, counts)):
             return True
-        ledger = Ledger(self._sessions, clock, counts)
+        ledger = Ledger(self._sessions, clock, counts, self._heard)
         waiting: asyncio.Queue[tuple[Parcel, float] | None] = asyncio.Queue(self._in_flight)
         workers = [asyncio.create_task(self._work(lane, waiting, ledger)) for _ in range(self._in_flight)]
         drained = False
@@ -221,8 +226,14 @@ class Dispatcher:
                 parcels, claimed = self._box.claim(db, lane, self._claim_size, clock.now())
             counts.update(claimed)
             if parcels or not claimed:
+                # What may be claimed may be sent.
+                self._lane_stopped &= not (parcels and lane == circuit.LANE)
                 return parcels
         return []
+
+    def _heard(self, lane_stopped: bool) -> None:
+        """Letters claimed before the lane was stopped are not begun any more."""
+        self._lane_stopped |= lane_stopped
 
     async def _work(
         self, lane: str, waiting: "asyncio.Queue[tuple[Parcel, float] | None]", ledger: "Ledger"
@@ -232,8 +243,9 @@ class Dispatcher:
 
     async def _attempt(self, lane: str, parcel: Parcel, begin_before: float) -> Result:
         await self._pace.wait(hurry=lane == "code")
-        if self._stopping or monotonic() > begin_before:
-            return Result(parcel, "later", code="not_begun")
+        lane_stopped = self._lane_stopped and lane == circuit.LANE
+        if self._stopping or lane_stopped or monotonic() > begin_before:
+            return Result(parcel, "later", code=outbox.NOT_BEGUN)
         try:
             return Result(parcel, "accepted", provider_id=await self._channel.send(parcel))
         except Later as later:
@@ -251,8 +263,15 @@ class Dispatcher:
 class Ledger:
     """Results on their way to the database: written at 64 or after 20 ms, so that a crash leaves few in doubt."""
 
-    def __init__(self, sessions: sessionmaker[Session], clock: Clock, counts: Counter[str]) -> None:
+    def __init__(
+        self,
+        sessions: sessionmaker[Session],
+        clock: Clock,
+        counts: Counter[str],
+        heard: Callable[[bool], None],
+    ) -> None:
         self._sessions = sessions
+        self._heard = heard
         self._clock = clock
         self._counts = counts
         self._waiting: list[Result] = []
@@ -282,8 +301,14 @@ class Ledger:
         while results:
             try:
                 with self._sessions.begin() as db:
-                    settled = outbox.settle(db, results, self._clock.now())
+                    now = self._clock.now()
+                    settled = outbox.settle(db, results, now)
+                    plain = sum(
+                        result.outcome != "unknown" and result.code != outbox.NOT_BEGUN for result in results
+                    )
+                    lane_stopped = circuit.judge(db, plain, settled["unknown"], now)
                 self._counts.update(settled)
+                self._heard(lane_stopped)
                 return
             except (OperationalError, InterfaceError) as error:
                 # Away, or two of us in each other's way: what we know must not be lost.

@@ -20,6 +20,7 @@ from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases import message as letters
 from companion.use_cases.sign_in import issue_link
+from notifications import circuit
 from notifications.channels import Parcel
 from notifications.models import Delivery
 from notifications.receipts import NOT_FOUND
@@ -28,6 +29,8 @@ from notifications.wording import WITH_LINK, word
 
 LANES = ("code", "batch")
 NO_WORDS = "no_words"
+# Handed back untried: it says nothing about the provider.
+NOT_BEGUN = "not_begun"
 LEASE = timedelta(seconds=90)
 # A call that has not begun by then is handed back; one that has ends well within the lease.
 BEGIN_WITHIN = timedelta(seconds=45)
@@ -63,11 +66,14 @@ class Outbox:
 
         Each is asked once more how it stands; those no longer wanted, out of time or due at another hour leave the line here.
         """
+        room = circuit.room(db, lane, limit, now)
+        if not room:
+            return [], Counter()
         due = db.scalars(
             select(Message.id)
             .where(Message.state == "queued", Message.lane == lane, Message.next_attempt_at <= now)
             .order_by(Message.next_attempt_at, Message.id)
-            .limit(limit)
+            .limit(room)
             .with_for_update(skip_locked=True)
         ).all()
         counts: Counter[str] = Counter()
@@ -88,6 +94,8 @@ class Outbox:
                 counts["failed"] += 1
         db.flush()
         _take(db, parcels, now)
+        if parcels and room < limit:
+            circuit.claimed(db, lane, now)
         return parcels, counts
 
     def _wrap(self, db: Session, letter: Message, now: datetime) -> Parcel:
@@ -118,7 +126,7 @@ class Outbox:
 def _put_aside(db: Session, letter: Message, standing: str | datetime, now: datetime) -> str:
     if isinstance(standing, datetime):
         # Never past its validity: there it is visited once more, and expires with a flag.
-        letter.next_attempt_at = min(standing, letter.valid_until)
+        letter.next_attempt_at, letter.waiting_since = min(standing, letter.valid_until), None
         return "postponed"
     letter.settled_at = now
     if standing == "cancel":
@@ -243,6 +251,7 @@ def _queue_again(db: Session, results: Sequence[Result], now: datetime) -> None:
             lease_until=None,
             next_attempt_at=bindparam("again_at"),
             error_code=bindparam("its_code"),
+            waiting_since=func.coalesce(table.c.waiting_since, now),
         ),
         [
             {

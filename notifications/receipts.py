@@ -206,7 +206,7 @@ def _not_delivered(
     may_resend = _worth_another_try(db, message, code, now)
     message.lease_until, message.error_code = None, code
     if may_resend:
-        message.state, message.next_attempt_at = "queued", now + RESEND_AFTER
+        message.state, message.next_attempt_at, message.waiting_since = "queued", now + RESEND_AFTER, None
         return
     message.state, message.settled_at = told, now
     letters.could_not_deliver(db, message, code, now=now)

@@ -5,6 +5,7 @@ from companion.worklists.due import next_due
 from companion.worklists.invited import invitations
 from companion.worklists.patient import measures, today
 from companion.worklists.patient_case import case
+from companion.worklists.post import standing
 
 __all__ = [
     "call_list",
@@ -16,6 +17,7 @@ __all__ = [
     "menu_counts",
     "next_due",
     "patients",
+    "standing",
     "today",
     "worklist",
 ]

@@ -140,7 +140,7 @@ def test_a_database_that_is_away_is_503(settings: Settings, clock: FixedClock, e
 def test_ready_only_while_the_dispatcher_was_seen(
     browser: PageClient, clock: FixedClock, engine: Engine
 ) -> None:
-    assert browser.raw("GET", "/readyz").json() == {"database": "ok", "dispatcher": "away"}
+    assert browser.raw("GET", "/readyz").json().items() >= {"database": "ok", "dispatcher": "away"}.items()
     with Session(engine) as db:
         db.add(Heartbeat(name="dispatcher", at=clock.now(), ticked_for=clock.now()))
         db.commit()

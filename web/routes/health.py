@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from companion.models import Heartbeat
+from companion.worklists import standing
 from web.deps import Db, Now, Page, TheHouse, new_router
 from web.security import access
 
@@ -24,15 +25,24 @@ def healthz() -> Response:
 
 @router.get("/readyz")
 @access("public")
-def readyz(db: Db, house: TheHouse) -> Response:
-    """The database answers and the dispatcher was here within two minutes."""
+def readyz(db: Db, house: TheHouse, now: Now) -> Response:
+    """The database answers and the dispatcher was here within two minutes; and whether the post gets away (`alarm`)."""
     try:
         last = db.scalar(select(func.max(Heartbeat.at)))
+        post = standing(db, now)
     except SQLAlchemyError:
         db.rollback()
         return JSONResponse({"database": "away", "dispatcher": "unknown"}, 503)
     seen = last is not None and house.real_clock.now() - last <= DISPATCHER_SEEN_WITHIN
-    return JSONResponse({"database": "ok", "dispatcher": "ok" if seen else "away"}, 200 if seen else 503)
+    alarm = post.alarm and {"due": post.alarm.due, "none_sent_for_minutes": post.alarm.minutes}
+    said = {
+        "database": "ok",
+        "dispatcher": "ok" if seen else "away",
+        "circuit": post.circuit,
+        "due": post.due,
+        "alarm": alarm,
+    }
+    return JSONResponse(said, 200 if seen else 503)
 
 
 @router.get("/.well-known/security.txt")
