@@ -122,13 +122,15 @@ def follows(who: Actor, patient_id: Any, on: date) -> ColumnElement[bool]:
 
 
 def claim(db: Session, who: Actor, flag_id: UUID, *, now: datetime) -> Flag:
-    """Takes the case; again: no change. Of two colleagues one gets it, the other is told who in `Conflict("claimed")`."""
+    """Takes the case; again: no change. Of two colleagues one gets it, the other is told who in `Conflict("claimed")`.
+
+    A case is the flags that came of the same answers to the same unit: one person, one call, so one colleague takes them all.
+    """
     flag = find(db, who, flag_id, now=now)
     taken = _change(db, flag, Flag.state == "open", state="claimed", claimed_by_id=who.id, claimed_at=now)
-    if taken:
-        _note_event(db, flag, who, "claimed", now)
-    elif flag.claimed_by_id != who.id or flag.state == "closed":
+    if not taken and (flag.claimed_by_id != who.id or flag.state == "closed"):
         raise _somebody_was_first(flag)
+    _note_events(db, taken, who, "claimed", now)
     return flag
 
 
@@ -143,10 +145,9 @@ def release(db: Session, who: Actor, flag_id: UUID, *, now: datetime) -> Flag:
         claimed_by_id=None,
         claimed_at=None,
     )
-    if freed:
-        _note_event(db, flag, who, "released", now)
-    elif flag.state != "open":
+    if not freed and flag.state != "open":
         raise _somebody_was_first(flag)
+    _note_events(db, freed, who, "released", now)
     return flag
 
 
@@ -187,7 +188,7 @@ def close(db: Session, who: Actor, flag_id: UUID, outcome: str, text: str = "", 
     )
     if not closed:
         raise _somebody_was_first(flag)
-    _note_event(db, flag, who, "closed", now, outcome=outcome, text=written)
+    _note_events(db, closed, who, "closed", now, outcome=outcome, text=written)
     return flag
 
 
@@ -220,7 +221,7 @@ def move(db: Session, who: Actor, flag_id: UUID, unit_id: UUID, *, now: datetime
     )
     if not moved:
         raise _somebody_was_first(flag)
-    _note_event(db, flag, who, "moved", now, text=unit.name)
+    _note_events(db, moved, who, "moved", now, text=unit.name)
     return flag
 
 
@@ -250,23 +251,52 @@ def find(db: Session, who: Actor, flag_id: UUID, *, now: datetime) -> Flag:
     return flag
 
 
-def _change(db: Session, flag: Flag, condition: ColumnElement[bool], **values: Any) -> bool:
-    """Changes the flag only if the condition still holds in the database; the object is fresh afterwards either way."""
-    changed = db.execute(
-        update(Flag)
-        .where(Flag.id == flag.id, condition)
-        .values(**values)
-        .returning(Flag.id)
-        .execution_options(synchronize_session=False)
-    ).all()
+def _change(db: Session, flag: Flag, condition: ColumnElement[bool], **values: Any) -> list[UUID]:
+    """Changes the flag only if the condition still holds in the database, and with it the rest of its case where it holds.
+
+    The ids that were changed, none when the flag itself was not; the object is fresh afterwards either way.
+    """
+    rest = and_(Flag.check_in_id == flag.check_in_id, Flag.unit_id == flag.unit_id, Flag.id != flag.id)
+    changed = _update(db, and_(Flag.id == flag.id, condition), values)
+    if changed and flag.check_in_id:
+        changed += _update(db, and_(rest, condition), values)
     db.refresh(flag)
-    return bool(changed)
+    return changed
+
+
+def _update(db: Session, where: ColumnElement[bool], values: dict[str, Any]) -> list[UUID]:
+    return list(
+        db.scalars(
+            update(Flag)
+            .where(where)
+            .values(**values)
+            .returning(Flag.id)
+            .execution_options(synchronize_session=False)
+        )
+    )
 
 
 def _somebody_was_first(flag: Flag) -> Conflict:
     if flag.state == "open":
         return Conflict("not_claimed")
     return Conflict(flag.state, who=flag.claimed_by.name if flag.claimed_by else None)
+
+
+def _note_events(
+    db: Session,
+    flag_ids: list[UUID],
+    who: Actor,
+    kind: str,
+    now: datetime,
+    *,
+    outcome: str | None = None,
+    text: str | None = None,
+) -> None:
+    """The same on every flag of a case; the words are written once."""
+    for place, flag_id in enumerate(flag_ids):
+        words = None if place and kind != "moved" else text
+        db.add(FlagEvent(flag_id=flag_id, kind=kind, at=now, by_id=who.id, outcome=outcome, text=words))
+    db.flush()
 
 
 def _note_event(

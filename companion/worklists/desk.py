@@ -4,8 +4,9 @@ Names are sealed in the database, so a search by name reads the unit's patients,
 and looks in memory. A telephone number or a national id is found exactly, by blind index, however many patients there are.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     case,
+    exists,
     func,
     literal,
     literal_column,
@@ -26,7 +28,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from companion.errors import NotAllowed
 from companion.models import (
@@ -51,6 +53,8 @@ Filter = Literal["all", "mine", "red", "silent", "undelivered"]
 FILTERS: tuple[Filter, ...] = ("all", "mine", "red", "silent", "undelivered")
 SILENT = ("no_answer", "not_asked", "call_due", "postponed_twice")
 UNDELIVERED = ("undeliverable", "parked_message")
+# Lists of cases; the others are lists of flags.
+LED: tuple[Filter, ...] = ("all", "mine", "red")
 TO_CALL = (*SILENT, "undeliverable", "tell_by_phone", "call_me")
 NAME_SEARCH_AT_MOST = 5000
 COMING_HOME_WITHIN = timedelta(days=14)
@@ -61,8 +65,19 @@ _NOT_CLOSED = Flag.state != literal_column("'closed'")
 
 
 @dataclass(frozen=True)
+class Also:
+    """Another thing of the same answers, on the same line."""
+
+    flag: Flag
+    measure: Measure | None
+
+
+@dataclass(frozen=True)
 class Row:
-    """A line of the worklist. `day` is the check-in's, else days since discharge. `answered`: it has been, meanwhile."""
+    """A line of the worklist: a case. `day` is the check-in's, else days since discharge. `answered`: it has been, meanwhile.
+
+    `also` is what else the same answers gave the same unit to see to.
+    """
 
     flag: Flag
     patient: Patient
@@ -78,6 +93,7 @@ class Row:
     answered: bool
     claimed_by: Professional | None
     unit: Unit
+    also: tuple[Also, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +162,10 @@ def worklist(
     limit: int = 50,
     now: datetime,
 ) -> Page:
-    """The flags of the person's units that are not closed, red first, then oldest first; `mine` are those they have taken.
+    """The cases of the person's units that are not closed, red first, then oldest first; `mine` are those they have taken.
+
+    What the same answers gave the same unit to see to is one case, shown by its gravest flag; `silent` and `undelivered` show
+    each flag of theirs.
 
     `after` is the `next` of the page before; one that cannot be read gives the first page.
     """
@@ -158,7 +177,7 @@ def worklist(
         wanted = _of_units(
             units, _condition(filter), place, limit + 1, ranks=(0,) if filter == "red" else (0, 1)
         )
-    rows = _rows(db, wanted, now)
+    rows = _with_the_rest(db, _rows(db, wanted, now)) if filter in LED else _rows(db, wanted, now)
     counts, oldest = _counts(db, who, units)
     more = len(rows) > limit
     return Page(rows[:limit], counts, oldest, _place_of(rows[limit - 1].flag) if more else None)
@@ -175,8 +194,8 @@ def menu_counts(db: Session, who: Actor, now: datetime) -> MenuCounts:
     flags = _not_closed_in(units)
     numbers = db.execute(
         select(
-            select(func.count()).where(flags).scalar_subquery(),
-            select(func.count()).where(flags, Flag.rank == RANK["red"]).scalar_subquery(),
+            select(func.count()).where(flags, _leads()).scalar_subquery(),
+            select(func.count()).where(flags, _leads(), Flag.rank == RANK["red"]).scalar_subquery(),
             select(func.count(Stay.id.distinct()))
             .select_from(Stay)
             .join(PatientUnit, PatientUnit.patient_id == Stay.patient_id)
@@ -198,7 +217,19 @@ def _units(who: Actor) -> list[UUID]:
 def _condition(filter: Filter) -> ColumnElement[bool] | None:
     if filter == "silent":
         return Flag.code.in_(SILENT)
-    return Flag.code.in_(UNDELIVERED) if filter == "undelivered" else None
+    return Flag.code.in_(UNDELIVERED) if filter == "undelivered" else _leads()
+
+
+def _leads() -> ColumnElement[bool]:
+    """The condition that no graver or earlier flag of the same answers stands before the same unit."""
+    other = aliased(Flag)
+    earlier = tuple_(other.opened_at, other.id) < tuple_(Flag.opened_at, Flag.id)
+    return ~exists().where(
+        other.check_in_id == Flag.check_in_id,
+        other.unit_id == Flag.unit_id,
+        other.state != literal_column("'closed'"),
+        or_(other.rank < Flag.rank, and_(other.rank == Flag.rank, earlier)),
+    )
 
 
 def _not_closed_in(units: Sequence[UUID]) -> ColumnElement[bool]:
@@ -240,7 +271,7 @@ def _of_units(
 
 
 def _taken_by(who: Actor, place: Place | None, limit: int) -> Select[UUID]:
-    mine = select(Flag.id).where(Flag.claimed_by_id == who.id, Flag.state == "claimed")
+    mine = select(Flag.id).where(Flag.claimed_by_id == who.id, Flag.state == "claimed", _leads())
     if place:
         mine = mine.where(or_(Flag.rank > place[0], and_(Flag.rank == place[0], _later(place))))
     return mine.order_by(Flag.rank, Flag.opened_at, Flag.id).limit(limit)
@@ -272,6 +303,21 @@ def _rows(db: Session, wanted: Select[UUID], now: datetime) -> list[Row]:
     return [_row(raised, check_in, measure, stays, today) for raised, check_in, measure in found]
 
 
+def _with_the_rest(db: Session, rows: list[Row]) -> list[Row]:
+    """Each line with what else belongs to its case."""
+    shown = [row.flag.id for row in rows]
+    check_ins = {row.flag.check_in_id for row in rows if row.flag.check_in_id}
+    rest: dict[tuple[UUID | None, UUID], list[Also]] = defaultdict(list)
+    for raised, measure in db.execute(
+        select(Flag, Measure)
+        .outerjoin(Measure, Measure.id == Flag.measure_id)
+        .where(Flag.check_in_id.in_(check_ins), Flag.id.not_in(shown), _NOT_CLOSED)
+        .order_by(Flag.rank, Flag.opened_at, Flag.id)
+    ):
+        rest[raised.check_in_id, raised.unit_id].append(Also(raised, measure))
+    return [replace(row, also=tuple(rest[row.flag.check_in_id, row.flag.unit_id])) for row in rows]
+
+
 def _row(
     raised: Flag,
     check_in: CheckIn | None,
@@ -300,12 +346,12 @@ def _row(
 
 def _counts(db: Session, who: Actor, units: Sequence[UUID]) -> tuple[dict[str, int], datetime | None]:
     ours = Flag.unit_id.in_(units)
-    mine = and_(Flag.claimed_by_id == who.id, Flag.state == "claimed")
+    mine, lead = and_(Flag.claimed_by_id == who.id, Flag.state == "claimed"), _leads()
     all_, mine_, red, silent, undelivered, oldest = db.execute(
         select(
-            _number(ours),
-            _number(mine),
-            _number(and_(ours, Flag.rank == RANK["red"])),
+            _number(and_(ours, lead)),
+            _number(and_(mine, lead)),
+            _number(and_(ours, lead, Flag.rank == RANK["red"])),
             _number(and_(ours, Flag.code.in_(SILENT))),
             _number(and_(ours, Flag.code.in_(UNDELIVERED))),
             func.min(case((ours, Flag.opened_at))),

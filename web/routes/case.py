@@ -1,6 +1,6 @@
 """One patient's case: what is known, what happened, and what the desk does about it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from companion import worklists
 from companion.errors import Conflict, Invalid, NotFound
-from companion.models import Grant, PatientUnit, Unit
+from companion.models import Flag, Grant, PatientUnit, Unit
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.use_cases import contact, flag, plan, share
@@ -235,19 +235,7 @@ def _context(db: Session, who: Actor, case: Case, say: Sentences, now: datetime)
     return {
         "case": case,
         "patient": case.patient,
-        "flags": [
-            {
-                "flag": raised,
-                "what": say.flag(raised, titles.get(raised.measure_id) if raised.measure_id else None),
-                "step": say.next_step(raised),
-                "mine": raised.claimed_by_id == who.id,
-                "ours": raised.unit_id in who.unit_ids,
-                "done": [
-                    event for event in raised.events if event.kind in ("note", "contact", "moved", "released")
-                ],
-            }
-            for raised in case.open_flags
-        ],
+        "flags": [_case_of(raised, case.open_flags, titles, who, say) for raised in _leads(case.open_flags)],
         "coming": [one for one in case.check_ins if one.state in ("planned", "asked", "postponed")],
         "items": timeline(case, say),
         "grants": [
@@ -273,6 +261,40 @@ def _context(db: Session, who: Actor, case: Case, say: Sentences, now: datetime)
         "reason_words": REASONS,
         "measure_states": {one.id: say.pair(MEASURE_STATES, one.status) for one in case.measures},
         "today": today,
+    }
+
+
+def _leads(flags: Sequence[Flag]) -> list[Flag]:
+    """The gravest flag of each case, in the order they came."""
+    first: dict[object, Flag] = {}
+    for raised in flags:
+        first.setdefault(_same_case(raised), raised)
+    return list(first.values())
+
+
+def _same_case(raised: Flag) -> object:
+    return (raised.check_in_id, raised.unit_id) if raised.check_in_id else raised.id
+
+
+def _case_of(
+    lead: Flag, flags: Sequence[Flag], titles: Mapping[UUID, str], who: Actor, say: Sentences
+) -> dict[str, Any]:
+    """A case: its gravest flag, and what else the same answers said."""
+
+    def words(raised: Flag) -> str:
+        return say.flag(raised, titles.get(raised.measure_id) if raised.measure_id else None)
+
+    rest = [one for one in flags if one is not lead and _same_case(one) == _same_case(lead)]
+    events = (event for one in (lead, *rest) for event in one.events if event.kind in ("note", "contact"))
+    own = (event for event in lead.events if event.kind in ("moved", "released"))
+    return {
+        "flag": lead,
+        "what": words(lead),
+        "also": [words(one) for one in rest],
+        "step": say.next_step(lead),
+        "mine": lead.claimed_by_id == who.id,
+        "ours": lead.unit_id in who.unit_ids,
+        "done": sorted((*events, *own), key=lambda event: event.at),
     }
 
 
