@@ -99,7 +99,8 @@ def create_app(
         personas=tuple(personas),
         twilio=twilio or TwilioSettings(),
     )
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    # A redirect to the address without its slash would be to whatever host the request names.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan)
     app.state.house = house
     http = http or httpx.Client(timeout=httpx.Timeout(10, connect=3), follow_redirects=False)
     if demo:

@@ -144,7 +144,18 @@ async def get_fields(request: Request) -> Fields:
     if request.method in SAFE or access_of(request.scope["endpoint"]).audience == "hook":
         return Fields()
     form = await request.form(max_files=0)
-    return Fields([(name, value) for name, value in form.multi_items() if not isinstance(value, UploadFile)])
+    return Fields(
+        [
+            (_text(name), _text(value))
+            for name, value in form.multi_items()
+            if not isinstance(value, UploadFile)
+        ]
+    )
+
+
+def _text(typed: str) -> str:
+    """What can be kept and shown: no halves of characters, which no answer could carry, and no NUL, which PostgreSQL refuses."""
+    return typed.encode(errors="replace").decode().replace("\0", "")
 
 
 TheHouse = Annotated[House, Depends(house_of)]

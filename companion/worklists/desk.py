@@ -373,8 +373,8 @@ def _read_place(after: str | None) -> Place | None:
     try:
         rank, moment, flag_id = (after or "").split(".")
         opened_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(moment))
-        return int(rank), opened_at, UUID(flag_id)
-    except (ValueError, OverflowError):
+        return {"0": 0, "1": 1}[rank], opened_at, UUID(flag_id)
+    except (KeyError, ValueError, OverflowError):
         return None
 
 

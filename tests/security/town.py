@@ -22,7 +22,8 @@ BERIT_PHONE = "+4740000009"
 
 @dataclass(frozen=True)
 class Town:
-    """Kari with a check-in asked, a flag, a meeting in five minutes, passport lines and two relatives; Lars on his way home; Ola far away.
+    """Kari with a check-in asked, a flag, a meeting in five minutes, passport lines and two relatives;
+    Lars on his way home; Ola far away.
 
     Anne may see everything; Berit's grant is withdrawn. `answered` is an earlier check-in, done.
     """
