@@ -5,6 +5,8 @@ import json
 import signal
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -20,6 +22,7 @@ from companion.errors import Misconfigured
 from companion.models import Circuit, DemoClock
 from companion.settings import Settings as CompanionSettings
 from notifications import circuit, rehearsal
+from notifications.alone import alone
 from notifications.channels import Channel
 from notifications.channels.sandbox import SandboxChannel
 from notifications.dispatcher import Dispatcher
@@ -69,19 +72,21 @@ class House:
 
 @app.command()
 def run() -> None:
-    """Carry what is due until told to stop; SIGTERM finishes what is in flight."""
+    """Carry what is due until told to stop; SIGTERM finishes what is in flight. On SQLite there can be only one."""
     house = _house()
-    asyncio.run(_run(house))
+    with _alone(house, "run"):
+        asyncio.run(_run(house))
 
 
 @app.command()
 def tick(
     now: Annotated[str, typer.Option(help="A moment, ISO 8601 with zone; the real time without")] = "",
 ) -> None:
-    """Let everything due at that time happen, deliver it, print what came of it."""
+    """Let everything due at that time happen, deliver it, print what came of it. On SQLite not beside a `run`."""
     house = _house()
     clock: Clock = FixedClock(_moment(now)) if now else house.clock()
-    counts = asyncio.run(_tick(house, clock))
+    with _alone(house, "tick"):
+        counts = asyncio.run(_tick(house, clock))
     print(json.dumps(counts))
     if counts["errors"]:
         raise typer.Exit(1)
@@ -109,7 +114,22 @@ def rehearse() -> None:
         raise typer.Exit(2)
     # No network in between: the pace that spares a provider would only make the newcomer wait.
     house.settings = house.settings.model_copy(update={"sms": "sandbox", "sms_per_second": 10_000.0})
-    asyncio.run(_rehearse(house))
+    if rehearsal.is_inhabited(house.sessions):
+        return
+    with _alone(house, "rehearse"):
+        asyncio.run(_rehearse(house))
+
+
+@contextmanager
+def _alone(house: House, doing: str) -> Iterator[None]:
+    """Where only one may carry, it is us; otherwise the sentence that says so, and the end."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(alone(house.engine, doing))
+        except Misconfigured as busy:
+            print(busy, file=sys.stderr)
+            raise typer.Exit(2) from None
+        yield
 
 
 async def _rehearse(house: House) -> None:

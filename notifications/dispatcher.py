@@ -222,8 +222,14 @@ class Dispatcher:
     def _claim(self, lane: str, clock: Clock, counts: Counter[str]) -> list[Parcel]:
         """The next letters to send. Visits letters that are only put aside until it has some to send or finds none."""
         while not self._stopping:
-            with self._sessions.begin() as db:
-                parcels, claimed = self._box.claim(db, lane, self._claim_size, clock.now())
+            try:
+                with self._sessions.begin() as db:
+                    parcels, claimed = self._box.claim(db, lane, self._claim_size, clock.now())
+            except (OperationalError, InterfaceError) as error:
+                # Nothing is in hand yet: the other lane, and the next tick, go on.
+                counts["errors"] += 1
+                _report("claim", error)
+                return []
             counts.update(claimed)
             if parcels or not claimed:
                 # What may be claimed may be sent.

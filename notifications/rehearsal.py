@@ -21,9 +21,9 @@ async def rehearse(
     """Fills an empty database with the invented ward and sets the demo's clock; False when somebody lives there already."""
     today = local_day(now)
     opening = demo.opening_day(today)
+    if is_inhabited(sessions):
+        return False
     with sessions.begin() as db:
-        if db.scalar(select(Unit.id).limit(1)) is not None:
-            return False
         demo.found(db, settings, now=to_utc(opening, time(8)) - timedelta(days=100))
     history = demo.History(settings, opening)
     for day in history.days():
@@ -37,6 +37,12 @@ async def rehearse(
         shift = demo.opens_at(today) - now
         db.merge(DemoClock(id=1, shift_seconds=int(shift.total_seconds())))
     return True
+
+
+def is_inhabited(sessions: sessionmaker[Session]) -> bool:
+    """Whether there is a ward already, invented or real."""
+    with sessions() as db:
+        return db.scalar(select(Unit.id).limit(1)) is not None
 
 
 def _second_round(day: date, opening: date) -> datetime:

@@ -134,6 +134,32 @@ def test_two_dispatchers_share_the_work(ward: SmallWard, server: TwilioLike, dat
     assert server.per_number() == dict.fromkeys([patient.phone for patient in patients], 1)
 
 
+def test_beside_a_running_one_a_second_is_refused_on_sqlite_with_a_sentence(
+    ward: SmallWard, server: TwilioLike, database_url: str, backend: str
+) -> None:
+    first = start(server, database_url, "run")
+    write(ward, [ward.patient()], "new_link", SystemClock().now())
+    server.wait_for(lambda: server.posts == 1)
+    others = [start(server, database_url, *command) for command in (("run",), ("tick",))]
+    try:
+        if backend == "sqlite":
+            for other in others:
+                _, err = other.communicate(timeout=30)
+                assert other.returncode == 2
+                assert err.startswith("Another dispatcher (`python -m notifications run`)")
+                assert len(err.splitlines()) == 1
+        else:
+            assert others[1].communicate(timeout=30)[1] == ""
+            assert others[1].returncode == 0
+            assert others[0].poll() is None
+    finally:
+        for process in (first, others[0]):
+            process.kill()
+            process.communicate(timeout=10)
+    # However the first one ended, it is in nobody's way.
+    assert tick(server, database_url, SystemClock().now())["errors"] == 0
+
+
 def test_told_to_stop_it_finishes_what_is_in_flight(
     ward: SmallWard, server: TwilioLike, database_url: str
 ) -> None:
