@@ -129,6 +129,18 @@ def address(link_id: str) -> str:
     return sha256(link_id.encode()).hexdigest()[:10]
 
 
+def questions(questionnaire: Questionnaire) -> list[Item]:
+    """Every question it may come to ask, in order, without groups."""
+    return list(_walk(questionnaire.items))
+
+
+def steering(questionnaire: Questionnaire) -> frozenset[str]:
+    """The linkIds of questions whose answer decides whether others are asked."""
+    return frozenset(
+        condition.question for item in _all(questionnaire.items) for condition in item.conditions
+    )
+
+
 def visible_questions(questionnaire: Questionnaire, answers: Answers) -> list[Item]:
     """The questions to be asked as things stand, in order, without groups. Answers to hidden questions do not count."""
     counted: dict[str, Value] = {}
@@ -291,11 +303,12 @@ def to_response(
     completed: bool = True,
     subject: str | None = None,
     source: str | None = None,
+    author: str | None = None,
     language: str = SOURCE_LANGUAGE,
 ) -> dict[str, Any]:
     """A FHIR R4 QuestionnaireResponse with the answers that count, texts in the language they were asked in.
 
-    `subject` and `source` are FHIR references such as `Patient/…`.
+    `subject`, `source` (who answered) and `author` (who wrote it down) are FHIR references such as `Patient/…`.
     """
     response: dict[str, Any] = {
         "resourceType": "QuestionnaireResponse",
@@ -308,6 +321,8 @@ def to_response(
         response["subject"] = {"reference": subject}
     if source:
         response["source"] = {"reference": source}
+    if author:
+        response["author"] = {"reference": author}
     items = _response_items(questionnaire.items, counted_answers(questionnaire, answers), language)
     if items:
         response["item"] = items

@@ -3,16 +3,19 @@
 A patient has one open check-in: asking a new one gives up the older. What fell due while nobody was looking is not made up
 for in a burst: of several overdue ones the latest is asked and the earlier are skipped, and one that is more than
 `TOO_LATE` overdue is not asked at all but put before the ward.
+
+A professional whose unit follows the person may ask the same questions on the telephone and write down the answers; for
+`BY_PHONE_WITHIN` also those of a check-in that has expired. It is then `answered`; its `ended_at` still tells when it expired.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, false, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, joinedload, selectinload
 
 from companion import library
@@ -37,6 +40,8 @@ from companion.rules.quiet_hours import next_allowed
 from companion.use_cases import flag, message
 
 TOO_LATE = timedelta(days=7)
+# For so long an expired check-in may be answered on the telephone.
+BY_PHONE_WITHIN = timedelta(days=14)
 # One transaction; SQLite lets nobody else write meanwhile.
 BATCH = 200
 POSTPONE_AT_MOST = 2
@@ -78,6 +83,20 @@ class Review:
 
 
 @dataclass(frozen=True)
+class PhoneForm:
+    """All questions to be asked as things stand, each with its answer as typed, for one who asks them on the telephone.
+
+    `steering` are those whose answer decides whether others are asked; `titles` are those of the measures, by id.
+    """
+
+    check_in: CheckIn
+    lines: tuple[tuple[questionnaire.Item, str], ...]
+    steering: frozenset[str]
+    titles: dict[UUID, str]
+    urgency: bool
+
+
+@dataclass(frozen=True)
 class Step:
     """What one unit does about the answers: the flags it has in one state. `who` is set when somebody took or closed them."""
 
@@ -105,11 +124,12 @@ class NextCheckIn:
 class Ending:
     """What happens now. `contacts` are whom to ring when nothing is heard by `heard_by`; nobody is named who has no number.
 
-    `titles` are those of the measures asked about, by id.
+    `written_by` asked on the telephone. `titles` are those of the measures asked about, by id.
     """
 
     check_in: CheckIn
     answered_at: datetime
+    written_by: Professional | None
     steps: tuple[Step, ...]
     next: NextCheckIn | None
     heard_by: datetime | None
@@ -381,11 +401,11 @@ def current(db: Session, who: Actor, *, now: datetime) -> CheckIn | None:
 
 
 def page(db: Session, who: Actor, check_in_id: UUID, link_id: str | None, *, now: datetime) -> QuestionPage:
-    """A question of one's own check-in; with None the one to go on with, which after the last answer is the last.
+    """A question of the check-in; with None the one to go on with, which after the last answer is the last.
 
     `Conflict("answered")` or `Conflict("expired")` when it cannot be answered any more; `NotFound` for a question not asked.
     """
-    check_in = _open(db, who, check_in_id)
+    check_in = _open(db, who, check_in_id, now)
     asking = _asking(db, check_in)
     questions, answers = asking.questions, asking.answers
     going_on = questionnaire.first_unanswered(questions, answers) or asking.visible[-1]
@@ -405,8 +425,8 @@ def page(db: Session, who: Actor, check_in_id: UUID, link_id: str | None, *, now
 
 
 def review(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Review:
-    """Every question of one's own check-in as things stand, with its answer. `Conflict` as in `page`."""
-    check_in = _open(db, who, check_in_id)
+    """Every question of the check-in as things stand, with its answer. `Conflict` as in `page`."""
+    check_in = _open(db, who, check_in_id, now)
     asking = _asking(db, check_in)
     going_on = questionnaire.first_unanswered(asking.questions, asking.answers)
     return Review(
@@ -424,7 +444,7 @@ def save(
 
     Crisis words reach a human at once, not when the last question is answered.
     """
-    check_in = _open(db, who, check_in_id, hold=True)
+    check_in = _open(db, who, check_in_id, now, hold=True)
     asking = _asking(db, check_in)
     item = _visible(asking, link_id)
     link_id = item.link_id
@@ -434,18 +454,7 @@ def save(
         value = questionnaire.check_answer(item, raw[0] if raw else "")
     except questionnaire.AnswerProblem as problem:
         raise Invalid({"answer": problem.code}) from problem
-    # Two answers in one instant keep their order.
-    latest = check_in.answers[-1].at if check_in.answers else now
-    check_in.answers.append(
-        Answer(
-            link_id=link_id,
-            value=PASSED_BY if value is None else value,
-            at=max(now, latest + timedelta(microseconds=1)),
-            by_kind=who.kind,
-            by_id=who.id,
-        )
-    )
-    asking.answers[link_id] = value
+    _keep(check_in, asking, link_id, value, who, now)
     if item.type == "text":
         _raise_reasons(db, check_in, asking, now, only="crisis_words")
     db.flush()
@@ -453,22 +462,90 @@ def save(
     return following.link_id if following else None
 
 
+def phone_form(
+    db: Session, who: Actor, check_in_id: UUID, typed: Mapping[str, str] | None = None, *, now: datetime
+) -> PhoneForm:
+    """The questions for somebody who asks them on the telephone, with what was typed, else with what is saved.
+
+    `typed` goes by the questions' names in addresses. `Conflict` as in `page`.
+    """
+    check_in = _open(db, who, check_in_id, now)
+    asking = _asking(db, check_in)
+    if typed is not None:
+        read, _problems = _read(asking, typed)
+        asking = Asking(asking.questions, read, asking.measures)
+    return PhoneForm(
+        check_in=check_in,
+        lines=tuple((item, _typed(asking, item, typed or {})) for item in asking.visible),
+        steering=questionnaire.steering(asking.questions),
+        titles={measure.id: measure.title for measure in asking.measures},
+        urgency=is_urgent(asking.counted),
+    )
+
+
+def answer_by_phone(
+    db: Session, who: Actor, check_in_id: UUID, typed: Mapping[str, str], *, now: datetime
+) -> Ending:
+    """Keeps all answers of a telephone call and sends them; what was answered before and is the same stays as it was given.
+
+    `typed` goes by the questions' names in addresses and holds every question that was shown. `Invalid` by the same names:
+    `required` and the like, `new` for a question that came with these answers and has not been shown.
+    """
+    check_in = _open(db, who, check_in_id, now, hold=True)
+    asking = _asking(db, check_in)
+    read, problems = _read(asking, typed)
+    now_asked = questionnaire.visible_questions(asking.questions, read)
+    names = [questionnaire.address(item.link_id) for item in now_asked]
+    found = {name: problems.get(name, "") if name in typed else "new" for name in names}
+    if any(found.values()):
+        raise Invalid({name: code for name, code in found.items() if code})
+    for item in now_asked:
+        value = read[item.link_id]
+        if item.link_id not in asking.answers or asking.answers[item.link_id] != value:
+            _keep(check_in, asking, item.link_id, value, who, now)
+    db.flush()
+    return finish(db, who, check_in_id, now=now)
+
+
+def may_be_phoned(check_in: CheckIn, now: datetime) -> bool:
+    """Whether its questions can be asked on the telephone, as far as it knows itself: it is open, or expired of late."""
+    return check_in.state in ANSWERABLE or (
+        check_in.state == "expired"
+        and check_in.ended_at is not None
+        and check_in.ended_at > now - BY_PHONE_WITHIN
+    )
+
+
+def written_by(check_in_id: ColumnElement[UUID] | InstrumentedAttribute[UUID]) -> ScalarSelect[UUID | None]:
+    """The id of the professional who wrote down answers on the telephone; null where the person answered alone."""
+    return (
+        select(Answer.by_id)
+        .where(Answer.check_in_id == check_in_id, Answer.by_kind == "professional")
+        .order_by(Answer.at.desc(), Answer.id)
+        .limit(1)
+        .correlate(CheckIn)
+        .scalar_subquery()
+    )
+
+
 def finish(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Ending:
     """Sends the answers: measures get their status, flags are raised. Sent twice is sent once.
 
     `Invalid({link_id: "required"})` for each question that still needs an answer.
     """
-    check_in = _own(db, who, check_in_id, hold=True)
+    check_in = _own(db, who, check_in_id, now, hold=True)
     if check_in.state == "answered":
         return ending(db, who, check_in_id, now=now)
-    _refuse_closed(check_in)
+    _refuse_closed(db, who, check_in, now)
     asking = _asking(db, check_in)
     missing = [
         item.link_id for item in asking.visible if item.required and asking.answers.get(item.link_id) is None
     ]
     if missing:
         raise Invalid(dict.fromkeys(missing, "required"))
-    check_in.state, check_in.answered_at, check_in.ended_at = "answered", now, now
+    check_in.state, check_in.answered_at = "answered", now
+    # One that had expired keeps that moment: what it asked then is what was answered.
+    check_in.ended_at = check_in.ended_at or now
     _record_measures(db, check_in, asking, who.kind, who.id, now)
     _raise_reasons(db, check_in, asking, now)
     flag.no_longer_needed(db, check_in, SETTLED_BY_ANSWER, now=now)
@@ -477,10 +554,12 @@ def finish(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
 
 def postpone(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> CheckIn:
     """Not today: asked again tomorrow at the same hour. The second time the ward is told; a third is `Conflict("postponed")`."""
-    check_in = _own(db, who, check_in_id, hold=True)
+    if who.kind != "patient":
+        raise NotFound("check-in")
+    check_in = _own(db, who, check_in_id, now, hold=True)
     if check_in.state == "postponed":
         return check_in
-    _refuse_closed(check_in)
+    _refuse_closed(db, who, check_in, now)
     if check_in.postponed >= POSTPONE_AT_MOST:
         raise Conflict("postponed")
     days = max(1, _template(check_in).days_between_messages)
@@ -505,6 +584,7 @@ def response(db: Session, check_in: CheckIn) -> dict[str, Any]:
         completed=check_in.state == "answered",
         subject=f"Patient/{check_in.patient_id}",
         source=f"Patient/{check_in.patient_id}",
+        author=_author(check_in),
         language=check_in.patient.language,
     )
 
@@ -519,13 +599,16 @@ def is_urgent(counted: dict[str, questionnaire.Value]) -> bool:
     )
 
 
-def _own(db: Session, who: Actor, check_in_id: UUID, *, hold: bool = False) -> CheckIn:
-    """One's own check-in. A relative who helps uses the patient's link and is the patient here."""
+def _own(db: Session, who: Actor, check_in_id: UUID, now: datetime, *, hold: bool = False) -> CheckIn:
+    """One's own check-in, or that of a patient whom one's unit follows.
+
+    A relative who helps uses the patient's link and is the patient here.
+    """
     statement = (
         select(CheckIn)
         .join(CheckIn.plan)
         .join(CheckIn.patient)
-        .where(CheckIn.id == check_in_id, CheckIn.patient_id == who.id, CheckIn.state != "planned")
+        .where(CheckIn.id == check_in_id, _theirs(who, now), CheckIn.state != "planned")
         .options(
             contains_eager(CheckIn.plan)
             .joinedload(Plan.stay, innerjoin=True)
@@ -537,21 +620,105 @@ def _own(db: Session, who: Actor, check_in_id: UUID, *, hold: bool = False) -> C
     )
     if hold:
         statement = statement.with_for_update(of=CheckIn, key_share=True)
-    check_in = db.scalars(statement).one_or_none() if who.kind == "patient" else None
+    check_in = db.scalars(statement).one_or_none()
     if check_in is None:
         raise NotFound("check-in")
     return check_in
 
 
-def _open(db: Session, who: Actor, check_in_id: UUID, *, hold: bool = False) -> CheckIn:
-    check_in = _own(db, who, check_in_id, hold=hold)
-    _refuse_closed(check_in)
+def _theirs(who: Actor, now: datetime) -> ColumnElement[bool]:
+    if who.kind == "patient":
+        return CheckIn.patient_id == who.id
+    if who.kind == "professional":
+        return flag.follows(who, CheckIn.patient_id, cadence.local_day(now))
+    return false()
+
+
+def _open(db: Session, who: Actor, check_in_id: UUID, now: datetime, *, hold: bool = False) -> CheckIn:
+    check_in = _own(db, who, check_in_id, now, hold=hold)
+    _refuse_closed(db, who, check_in, now)
     return check_in
 
 
-def _refuse_closed(check_in: CheckIn) -> None:
-    if check_in.state not in ANSWERABLE:
-        raise Conflict("answered" if check_in.state == "answered" else "expired")
+def _refuse_closed(db: Session, who: Actor, check_in: CheckIn, now: datetime) -> None:
+    if who.kind == "professional" and check_in.patient.died_on:
+        raise Conflict("died")
+    if check_in.state in ANSWERABLE:
+        return
+    by_phone = who.kind == "professional" and may_be_phoned(check_in, now)
+    if by_phone and not _asked_since(db, check_in):
+        return
+    raise Conflict("answered" if check_in.state == "answered" else "expired")
+
+
+def _asked_since(db: Session, check_in: CheckIn) -> bool:
+    """Whether the person has been asked anew: what they say now belongs there."""
+    later = select(CheckIn.id).where(
+        CheckIn.patient_id == check_in.patient_id,
+        CheckIn.due_at > check_in.due_at,
+        CheckIn.state.in_((*ANSWERABLE, "answered")),
+    )
+    return db.scalars(later.limit(1)).first() is not None
+
+
+def _keep(
+    check_in: CheckIn,
+    asking: Asking,
+    link_id: str,
+    value: questionnaire.Value | None,
+    who: Actor,
+    now: datetime,
+) -> None:
+    # Two answers in one instant keep their order.
+    latest = check_in.answers[-1].at if check_in.answers else now
+    check_in.answers.append(
+        Answer(
+            link_id=link_id,
+            value=PASSED_BY if value is None else value,
+            at=max(now, latest + timedelta(microseconds=1)),
+            by_kind=who.kind,
+            by_id=who.id,
+        )
+    )
+    asking.answers[link_id] = value
+
+
+def _read(
+    asking: Asking, typed: Mapping[str, str]
+) -> tuple[dict[str, questionnaire.Value | None], dict[str, str]]:
+    """What was typed as answers by linkId, and what does not do, by the question's name in an address."""
+    answers: dict[str, questionnaire.Value | None] = {}
+    problems: dict[str, str] = {}
+    for item in questionnaire.questions(asking.questions):
+        name = questionnaire.address(item.link_id)
+        if name in typed:
+            try:
+                answers[item.link_id] = questionnaire.check_answer(item, typed[name])
+            except questionnaire.AnswerProblem as problem:
+                problems[name] = problem.code
+    return answers, problems
+
+
+def _typed(asking: Asking, item: questionnaire.Item, typed: Mapping[str, str]) -> str:
+    name = questionnaire.address(item.link_id)
+    if name in typed:
+        return typed[name]
+    value = asking.answers.get(item.link_id)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _phoned_by(check_in: CheckIn) -> UUID | None:
+    """Who wrote down its answers, the last of them."""
+    return next(
+        (answer.by_id for answer in reversed(check_in.answers) if answer.by_kind == "professional"), None
+    )
+
+
+def _author(check_in: CheckIn) -> str | None:
+    phoned_by = _phoned_by(check_in)
+    return f"Practitioner/{phoned_by}" if phoned_by else None
 
 
 def _visible(asking: Asking, name: str) -> questionnaire.Item:
@@ -635,17 +802,26 @@ def _record_measures(
             continue
         # One who does not want it is not asked again; the ward hears of it by a flag.
         status = "declined" if why == "not_wanted" else STATUS_BY_ANSWER[str(started)]
+        reason = str(why) if why else None
+        if _said_already(measure, check_in, status, reason):
+            continue
         db.add(
             MeasureStatus(
                 measure_id=measure.id,
                 status=status,
-                reason=str(why) if why else None,
+                reason=reason,
                 at=now,
                 by_kind=by_kind,
                 by_id=by_id,
                 check_in_id=check_in.id,
             )
         )
+
+
+def _said_already(measure: Measure, check_in: CheckIn, status: str, reason: str | None) -> bool:
+    """Whether this check-in's last word about the measure is the same: said before it expired, and again on the telephone."""
+    last = measure.statuses[-1] if measure.statuses else None
+    return last is not None and (last.check_in_id, last.status, last.reason) == (check_in.id, status, reason)
 
 
 def _raise_reasons(
@@ -704,7 +880,7 @@ def ending(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
 
     `Conflict("not_answered")` before the answers are sent.
     """
-    check_in = _own(db, who, check_in_id)
+    check_in = _own(db, who, check_in_id, now)
     if check_in.state != "answered":
         raise Conflict("not_answered" if check_in.state in ANSWERABLE else "expired")
     flags = (
@@ -723,9 +899,11 @@ def ending(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
     steps = _steps(flags)
     waiting = [step for step in steps if step.state != "closed"]
     asking = _asking(db, check_in)
+    phoned_by = _phoned_by(check_in)
     return Ending(
         check_in=check_in,
         answered_at=_required(check_in.answered_at),
+        written_by=db.get_one(Professional, phoned_by) if phoned_by else None,
         steps=steps,
         next=_next(db, check_in),
         heard_by=max((step.respond_by for step in waiting), default=None),

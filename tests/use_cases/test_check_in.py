@@ -237,7 +237,7 @@ def test_nobody_elses_check_in_is_there(db: Session, ward: SmallWard) -> None:
     kari, ola = ward.patient(), ward.patient("Ola Hansen")
     check_in.ask_due(db, at(7))
     theirs = ward.check_in(ola, 7)
-    for who in (themselves(kari), ward.colleague("Johan Bakk", "post3")):
+    for who in (themselves(kari), ward.colleague("Johan Bakk", "post9")):
         with pytest.raises(NotFound):
             check_in.page(db, who, theirs.id, None, now=at(7))
         with pytest.raises(NotFound):
