@@ -1,0 +1,571 @@
+"""Every kind of page, opened in a real browser: nothing for axe to find, nothing wider than the screen, nothing in the console.
+
+One demo serves all of them. `STOPS` lists the pages; a page the application can show must be there, or stand in `NOT_PAGES`
+with its reason.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from fastapi.routing import APIRoute
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    ViewportSize,
+    expect,
+)
+from starlette.routing import compile_path
+
+from companion.demo import GUESTS, PERSONAS
+from companion.rules.cadence import to_local
+from tests.browser.conftest import ALLOW_CAMERA, CHROMIUM, CHROMIUM_ARGS, DESK, PHONE
+from tests.browser.demo_room import Room, running
+from web.app import ROUTERS
+from web.demo import routes as demo_routes
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+NARROW: ViewportSize = {"width": 320, "height": 740}
+# A screen of 1280 at 200 %.
+AXE = Axe().axe_script
+ENLARGED: ViewportSize = {"width": 640, "height": 740}
+
+NOBODYS = "00000000-0000-4000-8000-000000000000"
+NOT_PAGES = {
+    "/": "leads on; tested outside the demo",
+    "/sign-in/{provider}": "leads to the provider",
+    "/oidc/front-channel-logout": "no content",
+    "/healthz": "for programs",
+    "/readyz": "for programs",
+    "/.well-known/security.txt": "plain text",
+    "/manifest.webmanifest": "for the browser itself",
+    "/meeting/{meeting_id}/calendar.ics": "a calendar file",
+    "/patient/check-in/{check_in_id}/ending/now": "a part of the ending's page",
+    "/demo/phones.json": "for programs",
+    "/demo/clock": "for programs",
+    "/demo/idp/{path:path}": "for programs",
+}
+
+Act = Callable[["House", Page], None]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A page: who opens it, by which route, at which address (`House.places` has the names), what they do to get there."""
+
+    name: str
+    who: str
+    route: str
+    at: str = ""
+    act: Act | None = None
+    status: int = 200
+    needs_scripts: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class House:
+    """The running demo, where things stand in it, and everybody's browser window."""
+
+    def __init__(self, room: Room, browser: Browser) -> None:
+        self.room = room
+        self.places: dict[str, str] = {}
+        self._browser = browser
+        self._windows: dict[str, BrowserContext] = {}
+
+    @contextmanager
+    def page(self, who: str, *, scripts: bool = True, dark: bool = False) -> Iterator[Page]:
+        """A new page of somebody signed in; nobody gets a fresh profile each time."""
+        state = self.window(who).storage_state() if who else None
+        context = self._browser.new_context(
+            viewport=PHONE,
+            locale="nb-NO",
+            base_url=self.room.url,
+            java_script_enabled=scripts,
+            color_scheme="dark" if dark else "light",
+            storage_state=state,
+        )
+        context.set_default_timeout(15_000)
+        yield context.new_page()
+        context.close()
+
+    def window(self, who: str) -> BrowserContext:
+        """Where somebody signed in; the first time they do it now, and `places` gets to know where that led them."""
+        if who not in self._windows:
+            context = self._browser.new_context(viewport=DESK, locale="nb-NO", base_url=self.room.url)
+            context.set_default_timeout(15_000)
+            page = context.new_page()
+            if persona := next((one for one in PERSONAS if one.name.startswith(who)), None):
+                page.goto("/demo")
+                page.get_by_role("main").get_by_role("button", name=persona.name).click()
+            else:
+                page.goto(self.link(who))
+                expect(page).to_have_url(re.compile("/birth-date"))
+                type_birth_date(page, born(who))
+            expect(page).to_have_url(re.compile("/(patient|relative|staff)"))
+            self.places[who] = urlsplit(page.url).path
+            self._windows[who] = context
+            page.close()
+        return self._windows[who]
+
+    def link(self, who: str, number: int = -1) -> str:
+        """The address in a text somebody received, the last one unless told."""
+        return self.links(who)[number][1]
+
+    def links(self, who: str) -> list[tuple[str, str]]:
+        """Every text with a link, and its address."""
+        found = [(text, re.search(r"/l#[\w-]{22}", text)) for text in self.room.phone(who)]
+        return [(text, self.room.url + path[0]) for text, path in found if path]
+
+    def open(self, stop: Stop, page: Page) -> None:
+        """Goes there; it is the right page and not an error."""
+        answers: list[int] = []
+        page.on(
+            "response",
+            lambda one: answers.append(one.status) if one.request.is_navigation_request() else None,
+        )
+        if stop.at:
+            page.goto(stop.at.format_map(self.places))
+        if stop.act:
+            stop.act(self, page)
+        expect(page.get_by_role("heading", level=1)).to_have_count(1)
+        assert answers[-1] == stop.status
+        path = urlsplit(page.url).path
+        assert compile_path(stop.route)[0].match(path), f"{path} is not {stop.route}"
+
+
+def born(guest: str) -> date:
+    return next(one.birth for one in GUESTS if one.name.startswith(guest))
+
+
+def type_birth_date(page: Page, birth: date) -> None:
+    for label, value in (("Dag", birth.day), ("Måned", birth.month), ("År", birth.year)):
+        page.get_by_label(label, exact=True).fill(str(value))
+    page.get_by_role("button", name="Fortsett").click()
+
+
+def press(button: str) -> Act:
+    def act(_: House, page: Page) -> None:
+        page.get_by_role("main").get_by_role("button", name=button).first.click()
+        page.wait_for_load_state()
+
+    return act
+
+
+def follow(link: str) -> Act:
+    def act(_: House, page: Page) -> None:
+        page.get_by_role("main").get_by_role("link", name=link).first.click()
+        page.wait_for_load_state()
+
+    return act
+
+
+def meeting_over(house: House, page: Page) -> None:
+    page.goto(next(one for one in reversed(house.links("Frode")) if "video" in one[0])[1])
+    expect(page.get_by_role("heading", level=1)).to_have_text("Møtet er slutt")
+
+
+def birth_page(house: House, page: Page) -> None:
+    page.goto(house.link("Liv"))
+    expect(page).to_have_url(re.compile("/birth-date"))
+
+
+def birth_wrong(house: House, page: Page) -> None:
+    birth_page(house, page)
+    type_birth_date(page, date(1950, 1, 1))
+
+
+def link_locked(house: House, page: Page) -> None:
+    page.goto(house.link("Trond"))
+    expect(page).to_have_url(re.compile("/birth-date"))
+    for year in range(1950, 1955):
+        type_birth_date(page, date(year, 1, 1))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Lenken er stengt")
+
+
+def link_old(house: House, page: Page) -> None:
+    page.goto(house.link("Hans", 0))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Lenken er for gammel")
+
+
+def link_renewed(house: House, page: Page) -> None:
+    link_old(house, page)
+    page.get_by_role("button", name="Send meg en ny lenke").click()
+
+
+def link_unknown(house: House, page: Page) -> None:
+    page.goto("/l#" + "x" * 22)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Lenken eller koden virker ikke")
+
+
+def ask_for_code(_: House, page: Page) -> None:
+    page.get_by_label("Mobilnummeret ditt").fill("400 00 999")
+    page.get_by_role("button", name="Send meg en kode").click()
+
+
+def code_wrong(house: House, page: Page) -> None:
+    ask_for_code(house, page)
+    page.get_by_label("Kode, 6 siffer").fill("000000")
+    page.get_by_role("button", name="Logg inn").click()
+
+
+def form_too_old(_: House, page: Page) -> None:
+    page.evaluate("document.querySelectorAll('[name=csrf_token]').forEach(field => field.value = 'old')")
+    page.get_by_role("main").get_by_role("button").first.click()
+
+
+def unanswered(_: House, page: Page) -> None:
+    page.get_by_role("link", name="Svar nå").click()
+    page.get_by_role("button", name="Neste").click()
+
+
+def review(house: House, page: Page) -> None:
+    """Answers with the first option of everything, the way there."""
+    page.goto("/patient")
+    page.get_by_role("main").get_by_role("link", name=re.compile("Svar nå|Se over og send")).click()
+    while not page.url.endswith("/review"):
+        answer_first(page)
+
+
+def answer_first(page: Page) -> None:
+    """Says something to the question that stands there, and goes on."""
+    options = page.get_by_role("main").get_by_role("radio")
+    if options.count():
+        options.first.check()
+    else:
+        page.get_by_role("main").get_by_role("textbox").fill("2")
+    page.get_by_role("main").get_by_role("button", name=re.compile("^(Neste|Lagre)$")).click()
+    page.wait_for_load_state()
+
+
+def search_nobody(_: House, page: Page) -> None:
+    page.get_by_role("searchbox").fill("Ingen Slik")
+    page.get_by_role("button", name="Søk").click()
+
+
+def open_folds(_: House, page: Page) -> None:
+    """All that can be unfolded is open at once; the page's own summary buttons do it, with or without scripts."""
+    for summary in page.get_by_role("main").locator("details:not([open]) > summary").all():
+        if summary.is_visible():
+            summary.click()
+
+
+def note_empty(_: House, page: Page) -> None:
+    page.get_by_text("Notat", exact=True).first.click()
+    page.get_by_role("button", name="Lagre notatet").first.click()
+
+
+def offer_past(_: House, page: Page) -> None:
+    page.get_by_label("Dag", exact=True).fill("2020-01-01")
+    page.get_by_role("button", name="Send tilbudet").click()
+
+
+# --- the pages --------------------------------------------------------------------------------------------------------
+
+# fmt: off
+STOPS = (
+    Stop("story", "", "/demo", "/demo"),
+    Stop("phones", "", "/demo/phones", "/demo/phones"),
+    Stop("provider", "", "/demo/idp/authorize", "/sign-in/patient"),
+    Stop("sign in", "", "/sign-in", "/sign-in"),
+    Stop("sign in, working here", "", "/sign-in", "/sign-in?to=professional"),
+    Stop("sign in, surer", "", "/sign-in", "/sign-in?level=high&next=/patient/passport"),
+    Stop("signed out", "", "/signed-out", "/signed-out"),
+    Stop("not known", "", "/oidc/callback/{provider}", "/sign-in/patient", press("Anne Nilsen"), 403),
+    Stop("sign-in failed", "", "/oidc/callback/{provider}", "/oidc/callback/patient", status=403),
+    Stop("code, number", "", "/sign-in/code", "/sign-in/code"),
+    Stop("code, no number", "", "/sign-in/code", "/sign-in/code", press("Send meg en kode"), 422),
+    Stop("code, digits", "", "/sign-in/code", "/sign-in/code", ask_for_code),
+    Stop("code, wrong", "", "/sign-in/code/enter", "/sign-in/code", code_wrong, 422),
+    Stop("typed code", "", "/k", "/k"),
+    Stop("typed code, empty", "", "/k", "/k", press("Fortsett"), 422),
+    Stop("link without its end", "", "/l", "/l"),
+    Stop("link, unknown", "", "/l", "", link_unknown, 404, needs_scripts=True),
+    Stop("link, too old", "", "/l", "", link_old, 410, needs_scripts=True),
+    Stop("link, sent anew", "", "/l/new", "", link_renewed, needs_scripts=True),
+    Stop("link, locked", "", "/birth-date", "", link_locked, 423, needs_scripts=True),
+    Stop("birth date", "", "/birth-date", "", birth_page, needs_scripts=True),
+    Stop("birth date, wrong", "", "/birth-date", "", birth_wrong, 422, needs_scripts=True),
+    Stop("accessibility", "", "/accessibility", "/accessibility"),
+    Stop("privacy", "", "/privacy", "/privacy"),
+    Stop("not found, nobody", "", "/nowhere", "/nowhere", status=404),
+    Stop("not found, patient", "Kari", "/meeting/{meeting_id}", f"/meeting/{NOBODYS}", status=404),
+    Stop("not found, relative", "Anne", "/relative/passport/{patient_id}", f"/relative/passport/{NOBODYS}", status=404),
+    Stop("not found, staff", "Johan", "/staff/patients/{patient_id}", f"/staff/patients/{NOBODYS}", status=404),
+    Stop("not allowed, patient", "Kari", "/staff", "/staff", status=403),
+    Stop("not allowed, staff", "Johan", "/patient", "/patient", status=403),
+    Stop("form too old", "Kari", "/patient/settings", "/patient/settings", form_too_old, 403, needs_scripts=True),
+    # the patient
+    Stop("today, asked", "Kari", "/patient", "/patient"),
+    Stop("today, nothing", "Astrid", "/patient", "/patient"),
+    Stop("today, seen", "Wenche", "/patient", "/patient"),
+    Stop("question", "Kari", "/patient/check-in/{check_in_id}/{question}", "/patient", follow("Svar nå")),
+    Stop("question, empty", "Kari", "/patient/check-in/{check_in_id}/{question}", "/patient", unanswered, 422),
+    Stop("review", "Turid", "/patient/check-in/{check_in_id}/review", "", review),
+    Stop("ending", "Astrid", "/patient/check-in/{check_in_id}/ending", "{Astrid}"),
+    Stop("ending, urgent", "Ola", "/patient/check-in/{check_in_id}/ending", "{Ola}"),
+    Stop("check-in, too late", "Per", "/patient/check-in/{check_in_id}", "{Per}"),
+    Stop("measures", "Kari", "/patient/measures", "/patient/measures"),
+    Stop("settings", "Kari", "/patient/settings", "/patient/settings"),
+    Stop("settings, saved", "Kari", "/patient/settings", "/patient/settings?done=true"),
+    Stop("passport", "Kari", "/patient/passport", "/patient/passport"),
+    Stop("line, new", "Kari", "/patient/passport/write/{section}", "/patient/passport/write/matters"),
+    Stop("line, empty", "Kari", "/patient/passport/write/{section}", "/patient/passport/write/matters", press("Lagre"), 422),
+    Stop("line, to change", "Kari", "/patient/passport/lines/{line_id}", "{line}"),
+    Stop("share", "Kari", "/patient/passport/share", "/patient/passport/share"),
+    Stop("share, empty", "Kari", "/patient/passport/share", "/patient/passport/share", press("Gi tilgang"), 422),
+    Stop("who sees", "Kari", "/patient/passport/who", "/patient/passport/who"),
+    Stop("meetings, patient", "Kari", "/patient/meetings", "/patient/meetings"),
+    Stop("meetings, none", "Astrid", "/patient/meetings", "/patient/meetings"),
+    Stop("meeting, waiting", "Kari", "/meeting/{meeting_id}", "/meeting/{meeting_open}", needs_scripts=True),
+    Stop("meeting, early", "Kari", "/meeting/{meeting_id}", "/meeting/{meeting_early}"),
+    Stop("meeting, called off", "Kari", "/meeting/{meeting_id}", "/meeting/{meeting_off}"),
+    Stop("meeting, over", "", "/meeting/{meeting_id}", "", meeting_over, needs_scripts=True),
+    Stop("meeting, left", "Kari", "/meeting/{meeting_id}/left", "/meeting/{meeting_open}/left"),
+    Stop("meeting, phoned", "Kari", "/meeting/{meeting_id}/called", "/meeting/{meeting_open}/called"),
+    # the relative
+    Stop("relative", "Anne", "/relative", "/relative"),
+    Stop("relative, passport", "Anne", "/relative/passport/{patient_id}", "/relative", follow("Se passet")),
+    Stop("relative, meetings", "Anne", "/relative/meetings", "/relative/meetings"),
+    Stop("relative, settings", "Anne", "/relative/settings", "/relative/settings"),
+    Stop("relative, meeting", "Anne", "/meeting/{meeting_id}", "/meeting/{meeting_open}", needs_scripts=True),
+    # the desk
+    Stop("worklist", "Johan", "/staff", "/staff"),
+    Stop("worklist, mine", "Johan", "/staff", "/staff?show=mine"),
+    Stop("worklist, red", "Johan", "/staff", "/staff?show=red"),
+    Stop("worklist, silent", "Johan", "/staff", "/staff?show=silent"),
+    Stop("worklist, undelivered", "Johan", "/staff", "/staff?show=undelivered"),
+    Stop("worklist, ward", "Sofia", "/staff", "/staff"),
+    Stop("patients", "Johan", "/staff/patients", "/staff/patients"),
+    Stop("patients, ward", "Sofia", "/staff/patients", "/staff/patients"),
+    Stop("patients, none found", "Johan", "/staff/patients", "/staff/patients", search_nobody),
+    Stop("coming home", "Johan", "/staff/coming-home", "/staff/coming-home"),
+    Stop("coming home, ward", "Sofia", "/staff/coming-home", "/staff/coming-home"),
+    Stop("calls", "Johan", "/staff/calls", "/staff/calls"),
+    Stop("calls, ward", "Sofia", "/staff/calls", "/staff/calls"),
+    Stop("meetings, desk", "Johan", "/staff/meetings", "/staff/meetings"),
+    Stop("meetings, none at the desk", "Geir", "/staff/meetings", "/staff/meetings"),
+    Stop("case", "Johan", "/staff/patients/{patient_id}", "{case_open}", open_folds),
+    Stop("case, mine", "Johan", "/staff/patients/{patient_id}", "{case_mine}", open_folds),
+    Stop("case, nothing open", "Johan", "/staff/patients/{patient_id}", "{kari}", open_folds),
+    Stop("case, empty note", "Johan", "/staff/flags/{flag_id}/note", "{case_mine}", note_empty, 422),
+    Stop("case, ward", "Sofia", "/staff/patients/{patient_id}", "{kari}"),
+    Stop("staff passport", "Johan", "/staff/patients/{patient_id}/passport", "{kari}/passport", open_folds),
+    Stop("staff passport, ward", "Sofia", "/staff/patients/{patient_id}/passport", "{kari}/passport", open_folds),
+    Stop("offer", "Johan", "/staff/patients/{patient_id}/meeting", "{kari}/meeting"),
+    Stop("offer, in the past", "Johan", "/staff/patients/{patient_id}/meeting", "{kari}/meeting", offer_past, 422),
+    Stop("change meeting", "Johan", "/staff/meetings/{meeting_id}", "/staff/meetings/{meeting_early}"),
+    Stop("meeting, host", "Johan", "/meeting/{meeting_id}", "/meeting/{meeting_open}", needs_scripts=True),
+    Stop("discharge", "Sofia", "/staff/discharge", "/staff/discharge"),
+    Stop("discharge, empty", "Sofia", "/staff/discharge", "/staff/discharge", press("Lagre og skriv ut hjemreisearket"), 422),
+    Stop("discharge, filled", "Sofia", "/staff/discharge", "/staff/discharge", press("Fyll inn Kari")),
+    Stop("sheet", "Sofia", "/staff/stays/{stay_id}/sheet", "{sheet}"),
+)
+# fmt: on
+# One page in each frame.
+IN_THE_DARK = (
+    "story",
+    "code, number",
+    "question",
+    "today, asked",
+    "ending, urgent",
+    "relative",
+    "meeting, early",
+    "worklist",
+    "case",
+)
+
+# --- what stands where ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_ARGS, ALLOW_CAMERA])
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def house(
+    browser: Browser, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    own = tmp_path_factory.mktemp("every-page") / "companion.sqlite3"
+    shutil.copyfile(sqlite_template, own)
+    with running(f"sqlite:///{own}") as room:
+        made = House(room, browser)
+        live_through(made)
+        yield made
+
+
+def live_through(house: House) -> None:
+    """Kari comes home, three days pass, and Johan offers her one meeting for now, one for later and one he calls off."""
+    sofia = house.window("Sofia").new_page()
+    sofia.goto("/staff/discharge")
+    sofia.get_by_role("button", name="Fyll inn Kari").click()
+    sofia.get_by_role("button", name="Lagre og skriv ut hjemreisearket").click()
+    expect(sofia).to_have_url(re.compile("/sheet"))
+    house.places["sheet"] = urlsplit(sofia.url).path
+    house.room.forward("PT72H")
+    johan = house.window("Johan").new_page()
+    for name, who in (
+        ("kari", "Kari Nilsen"),
+        ("case_open", "Rolf Andreassen"),
+        ("case_mine", "Reidar Fagerli"),
+    ):
+        johan.goto("/staff/patients")
+        # The list may have several pages: the search finds everybody.
+        johan.get_by_role("searchbox").fill(who)
+        johan.get_by_role("button", name="Søk").click()
+        house.places[name] = str(johan.get_by_role("link", name=who).first.get_attribute("href"))
+    now = datetime.fromisoformat(house.room.json("/demo/clock")["now"])
+    for name, ahead in (
+        ("open", timedelta(minutes=10)),
+        ("early", timedelta(hours=3)),
+        ("off", timedelta(hours=5)),
+    ):
+        house.places["meeting_" + name] = offer(house, johan, now + ahead)
+    johan.goto("/staff/meetings/" + house.places["meeting_off"])
+    johan.get_by_role("button", name="Avlys møtet").click()
+    johan.goto(house.places["case_mine"])
+    johan.get_by_role("button", name="Ta saken").first.click()
+    house.room.forward("PT1M")
+    kari = house.window("Kari").new_page()
+    kari.goto("/patient")
+    house.places["asked"] = str(kari.get_by_role("link", name="Svar nå").get_attribute("href"))
+    kari.goto("/patient/passport/write/matters")
+    kari.get_by_role("textbox").fill("Å gå på ski til våren.")
+    kari.get_by_role("button", name="Lagre").click()
+    own = kari.locator("a[href^='/patient/passport/lines/']")
+    house.places["line"] = str(own.first.get_attribute("href"))
+
+
+def offer(house: House, host: Page, starts_at: datetime) -> str:
+    """A meeting with Kari and Anne; its id."""
+    local = to_local(starts_at)
+    host.goto(house.places["kari"])
+    before = meetings_on(host)
+    host.get_by_role("link", name="Tilby videomøte").first.click()
+    host.get_by_label(re.compile("Anne Nilsen")).check()
+    host.get_by_label("Dag", exact=True).fill(local.date().isoformat())
+    host.get_by_label("Klokkeslett", exact=True).fill(local.strftime("%H:%M"))
+    host.get_by_role("button", name="Send tilbudet").click()
+    expect(host.get_by_role("heading", level=1)).to_have_text("Kari Nilsen")
+    (new,) = meetings_on(host) - before
+    return new
+
+
+def meetings_on(page: Page) -> set[str]:
+    links = page.get_by_role("link", name="Gå til møtet").all()
+    return {str(link.get_attribute("href")).split("/")[-1] for link in links}
+
+
+# --- what is asked of every page --------------------------------------------------------------------------------------
+
+TOO_WIDE = """() => {
+    const room = document.documentElement.clientWidth;
+    if (document.scrollingElement.scrollWidth <= room) return [];
+    return [...document.body.querySelectorAll('*')].filter(one => one.getBoundingClientRect().right > room + 1)
+        .map(one => `${one.tagName}.${one.getAttribute('class')} ${one.textContent.trim().slice(0, 40)}`);
+}"""
+
+KIND = "form => form.querySelector('textarea') ? 'text' : form.querySelector('.scale') ? 'scale' : 'choice'"
+
+
+def complaints_of(page: Page) -> list[str]:
+    """What the console says from now on; that an error page is an error, the browser may say."""
+    heard: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        own = message.text.startswith("Failed to load resource") and message.location["url"] == page.url
+        if message.type in ("error", "warning") and not own:
+            heard.append(message.text)
+
+    page.on("console", listen)
+    page.on("pageerror", lambda error: heard.append(error.message))
+    return heard
+
+
+def faults(page: Page) -> list[str]:
+    """Everything wrong with the page as it stands, on a phone, on a desk, narrow, and enlarged."""
+    found: list[str] = []
+    page.evaluate(AXE)
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)
+        found += [f"{size['width']}: {one}" for one in violations(page)]
+        found += too_wide(page)
+    page.set_viewport_size(NARROW)
+    found += too_wide(page)
+    page.evaluate("document.documentElement.dataset.size = 'lg'")
+    page.set_viewport_size(ENLARGED)
+    return found + too_wide(page)
+
+
+def violations(page: Page) -> list[str]:
+    """Axe's findings, a line each; axe is in the page already."""
+    # The demo has forty handsets of a kind; three say what there is to say.
+    result = page.evaluate(
+        "axe.run({exclude: ['.grid2 > :nth-child(n + 4)']}, {resultTypes: ['violations']})"
+    )
+    return [f"{one['id']}: {node['html'][:200]}" for one in result["violations"] for node in one["nodes"]]
+
+
+def too_wide(page: Page) -> list[str]:
+    """What makes the page scroll sideways."""
+    size = page.viewport_size
+    assert size
+    return [f"{size['width']}: too wide: {one}" for one in page.evaluate(TOO_WIDE)]
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=str)
+def test_page(house: House, stop: Stop) -> None:
+    with house.page(stop.who) as page:
+        complaints = complaints_of(page)
+        house.open(stop, page)
+        assert faults(page) == []
+        assert complaints == []
+    if not stop.needs_scripts:
+        with house.page(stop.who, scripts=False) as plain:
+            house.open(stop, plain)
+            expect(plain.get_by_role("heading", level=1)).to_be_visible()
+            assert plain.get_by_role("main").locator("a:visible, button:visible, p:visible").count() > 0
+
+
+def test_every_question(house: House) -> None:
+    kinds = set()
+    with house.page("Kari") as page:
+        complaints = complaints_of(page)
+        page.goto(house.places["asked"])
+        while not page.url.endswith("/review"):
+            kinds.add(page.get_by_role("main").locator("form").evaluate(KIND))
+            assert faults(page) == []
+            page.set_viewport_size(PHONE)
+            answer_first(page)
+        assert complaints == []
+    assert kinds == {"choice", "scale", "text"}
+
+
+@pytest.mark.parametrize("name", IN_THE_DARK)
+def test_dark(house: House, name: str) -> None:
+    (stop,) = (one for one in STOPS if one.name == name)
+    with house.page(stop.who, dark=True) as page:
+        house.open(stop, page)
+        page.evaluate(AXE)
+        assert violations(page) == []
+
+
+def test_every_page_of_the_application_is_here() -> None:
+    routes = [route for router in (*ROUTERS, demo_routes.router) for route in router.routes]
+    pages = {route.path for route in routes if isinstance(route, APIRoute) and "GET" in (route.methods or ())}
+    assert pages == {stop.route for stop in STOPS if stop.route in pages} | set(NOT_PAGES)
