@@ -229,8 +229,11 @@ def no_longer_needed(db: Session, check_in: CheckIn, codes: Collection[str], *, 
     """Closes, in nobody's name, what was raised about this check-in and has settled itself; a taken case stays taken."""
     settled = select(Flag).where(Flag.check_in_id == check_in.id, Flag.code.in_(codes), Flag.state == "open")
     for one in db.scalars(settled).all():
-        if _change(db, one, Flag.state == "open", state="closed", closed_at=now, outcome="not_needed"):
+        # This flag alone: what the answers themselves raised stays, although it is the same case.
+        alone = and_(Flag.id == one.id, Flag.state == "open")
+        if _update(db, alone, {"state": "closed", "closed_at": now, "outcome": "not_needed"}):
             db.add(FlagEvent(flag_id=one.id, kind="closed", at=now, outcome="not_needed"))
+            db.refresh(one)
     db.flush()
 
 

@@ -212,3 +212,14 @@ def test_a_call_somebody_took_is_ended_by_them(db: Session, ward: SmallWard, sof
     flag.claim(db, sofia, due.id, now=at(7))
     check_in.answer_by_phone(db, sofia, one.id, said(well(kari, db)), now=at(7, 12))
     assert codes(db, kari) == {"call_due": "claimed"}
+
+
+def test_what_the_answers_raise_in_the_ward_is_not_settled_with_the_call(
+    db: Session, ward: SmallWard, sofia: Actor
+) -> None:
+    gerd = ward.patient("Gerd Mikkelsen", contact_by="call", units=("post3",))
+    check_in.ask_due(db, at(7))
+    one = ward.check_in(gerd, 7)
+    answers = said({"how": "good", "worse": "no", "contact": "true", "contact.text": ""})
+    check_in.answer_by_phone(db, sofia, one.id, answers, now=at(7, 12))
+    assert codes(db, gerd) == {"call_due": "closed", "wants_contact": "open"}
