@@ -182,7 +182,7 @@ def cancel(db: Session, who: Actor, meeting_id: UUID, *, now: datetime) -> Meeti
 
 
 def find(db: Session, who: Actor, meeting_id: UUID) -> Meeting:
-    """A meeting of one's own or of one's units; `NotFound` for everybody else."""
+    """A meeting of one of the person's units; `NotFound` for everybody else."""
     return _of_my_unit(db, who, meeting_id)
 
 
@@ -208,6 +208,9 @@ def invitation(db: Session, door: Actor | SignIn, meeting_id: UUID, *, now: date
     }.get(kind)
     if mine is None or person is None:
         raise NotFound
+    if not isinstance(door, SignIn) and door.kind == "professional":
+        # Whoever changes unit leaves the meetings there to the colleagues.
+        invited = invited.join(Participant.meeting).where(Meeting.unit_id.in_(door.unit_ids))
     participant = db.scalar(invited.where(mine == person))
     if participant is None or not _welcome(db, participant, now):
         raise NotFound
@@ -238,7 +241,11 @@ def admit(db: Session, who: Actor, participant_id: UUID, *, now: datetime) -> Pa
     participant = db.scalar(
         select(Participant)
         .join(Participant.meeting)
-        .where(Participant.id == participant_id, Meeting.host_id == _professional(who))
+        .where(
+            Participant.id == participant_id,
+            Meeting.host_id == _professional(who),
+            Meeting.unit_id.in_(who.unit_ids),
+        )
     )
     if participant is None or not _welcome(db, participant, now):
         raise NotFound
@@ -266,7 +273,11 @@ def leave(db: Session, door: Actor | SignIn, meeting_id: UUID, *, now: datetime)
 def end(db: Session, who: Actor, meeting_id: UUID, *, now: datetime) -> Meeting:
     """The host ends it for everyone. Twice is once."""
     meeting = db.scalar(
-        select(Meeting).where(Meeting.id == meeting_id, Meeting.host_id == _professional(who))
+        select(Meeting).where(
+            Meeting.id == meeting_id,
+            Meeting.host_id == _professional(who),
+            Meeting.unit_id.in_(who.unit_ids),
+        )
     )
     if meeting is None:
         raise NotFound
@@ -334,14 +345,9 @@ def _followed(db: Session, who: Actor, patient_id: UUID, now: datetime) -> tuple
 
 
 def _of_my_unit(db: Session, who: Actor, meeting_id: UUID) -> Meeting:
-    """A meeting of the host or of a colleague in the unit: somebody must be able to cancel when the host is ill."""
-    host = _professional(who)
-    meeting = db.scalar(
-        select(Meeting).where(
-            Meeting.id == meeting_id,
-            (Meeting.host_id == host) | Meeting.unit_id.in_(who.unit_ids),
-        )
-    )
+    """A meeting of the unit, a colleague's too: somebody must be able to cancel when the host is ill."""
+    _professional(who)
+    meeting = db.scalar(select(Meeting).where(Meeting.id == meeting_id, Meeting.unit_id.in_(who.unit_ids)))
     if meeting is None:
         raise NotFound
     return meeting

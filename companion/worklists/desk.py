@@ -48,6 +48,7 @@ from companion.models.types import UtcDateTime
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.triage import RANK
+from companion.use_cases.flag import follows
 
 Filter = Literal["all", "mine", "red", "silent", "undelivered"]
 FILTERS: tuple[Filter, ...] = ("all", "mine", "red", "silent", "undelivered")
@@ -172,13 +173,13 @@ def worklist(
     units = _units(who)
     place = _read_place(after)
     if filter == "mine":
-        wanted = _taken_by(who, place, limit + 1)
+        wanted = _taken_by(who, place, limit + 1, now)
     else:
         wanted = _of_units(
             units, _condition(filter), place, limit + 1, ranks=(0,) if filter == "red" else (0, 1)
         )
     rows = _with_the_rest(db, _rows(db, wanted, now)) if filter in LED else _rows(db, wanted, now)
-    counts, oldest = _counts(db, who, units)
+    counts, oldest = _counts(db, who, units, now)
     more = len(rows) > limit
     return Page(rows[:limit], counts, oldest, _place_of(rows[limit - 1].flag) if more else None)
 
@@ -202,7 +203,7 @@ def menu_counts(db: Session, who: Actor, now: datetime) -> MenuCounts:
             .where(*_on_the_way_home(units, today))
             .scalar_subquery(),
             select(func.count()).where(flags, Flag.code.in_(TO_CALL)).scalar_subquery(),
-            select(func.count(Meeting.id)).where(_my_meetings(who, units, now)).scalar_subquery(),
+            select(func.count(Meeting.id)).where(_my_meetings(units, now)).scalar_subquery(),
         )
     ).one()
     return MenuCounts(*numbers)
@@ -270,8 +271,14 @@ def _of_units(
     return select(walk.c.id).order_by(walk.c.rank, walk.c.opened_at, walk.c.id).limit(limit)
 
 
-def _taken_by(who: Actor, place: Place | None, limit: int) -> Select[UUID]:
-    mine = select(Flag.id).where(Flag.claimed_by_id == who.id, Flag.state == "claimed", _leads())
+def _mine(who: Actor, now: datetime) -> ColumnElement[bool]:
+    """What the person has taken and still has to do with: whoever changes unit leaves the cases there."""
+    reached = or_(Flag.unit_id.in_(_units(who)), follows(who, Flag.patient_id, local_day(now)))
+    return and_(Flag.claimed_by_id == who.id, Flag.state == "claimed", reached)
+
+
+def _taken_by(who: Actor, place: Place | None, limit: int, now: datetime) -> Select[UUID]:
+    mine = select(Flag.id).where(_mine(who, now), _leads())
     if place:
         mine = mine.where(or_(Flag.rank > place[0], and_(Flag.rank == place[0], _later(place))))
     return mine.order_by(Flag.rank, Flag.opened_at, Flag.id).limit(limit)
@@ -344,9 +351,11 @@ def _row(
     )
 
 
-def _counts(db: Session, who: Actor, units: Sequence[UUID]) -> tuple[dict[str, int], datetime | None]:
+def _counts(
+    db: Session, who: Actor, units: Sequence[UUID], now: datetime
+) -> tuple[dict[str, int], datetime | None]:
     ours = Flag.unit_id.in_(units)
-    mine, lead = and_(Flag.claimed_by_id == who.id, Flag.state == "claimed"), _leads()
+    mine, lead = _mine(who, now), _leads()
     all_, mine_, red, silent, undelivered, oldest = db.execute(
         select(
             _number(and_(ours, lead)),
@@ -447,11 +456,11 @@ def coming_home(db: Session, who: Actor, *, now: datetime) -> Sequence[ComingHom
 
 
 def meetings(db: Session, who: Actor, *, now: datetime) -> Sequence[Meeting]:
-    """The meetings of the person and of their units, from this morning on, soonest first."""
+    """The meetings of the person's units, from this morning on, soonest first."""
     return (
         db.scalars(
             select(Meeting)
-            .where(_my_meetings(who, _units(who), now))
+            .where(_my_meetings(_units(who), now))
             .order_by(Meeting.starts_at, Meeting.id)
             .options(
                 joinedload(Meeting.patient, innerjoin=True),
@@ -473,9 +482,9 @@ def age(patient: Patient, today: date) -> int:
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
-def _my_meetings(who: Actor, units: Sequence[UUID], now: datetime) -> ColumnElement[bool]:
+def _my_meetings(units: Sequence[UUID], now: datetime) -> ColumnElement[bool]:
     return and_(
-        or_(Meeting.host_id == who.id, Meeting.unit_id.in_(units)),
+        Meeting.unit_id.in_(units),
         Meeting.state == "offered",
         Meeting.starts_at > now - MEETING_STAYS_FOR,
     )
