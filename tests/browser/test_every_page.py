@@ -257,9 +257,9 @@ def search_nobody(_: House, page: Page) -> None:
 
 def open_folds(_: House, page: Page) -> None:
     """All that can be unfolded is open at once; the page's own summary buttons do it, with or without scripts."""
-    for summary in page.get_by_role("main").locator("details:not([open]) > summary").all():
-        if summary.is_visible():
-            summary.click()
+    closed = page.get_by_role("main").locator("details:not([open]) > summary:visible")
+    while closed.count():
+        closed.first.click()
 
 
 def note_empty(_: House, page: Page) -> None:
@@ -267,8 +267,9 @@ def note_empty(_: House, page: Page) -> None:
     page.get_by_role("button", name="Lagre notatet").first.click()
 
 
-def offer_past(_: House, page: Page) -> None:
-    page.get_by_label("Dag", exact=True).fill("2020-01-01")
+def offer_clash(house: House, page: Page) -> None:
+    page.get_by_label("Dag", exact=True).fill(house.places["early_day"])
+    page.get_by_label("Klokkeslett", exact=True).fill(house.places["early_time"])
     page.get_by_role("button", name="Send tilbudet").click()
 
 
@@ -365,7 +366,7 @@ STOPS = (
     Stop("staff passport", "Johan", "/staff/patients/{patient_id}/passport", "{kari}/passport", open_folds),
     Stop("staff passport, ward", "Sofia", "/staff/patients/{patient_id}/passport", "{kari}/passport", open_folds),
     Stop("offer", "Johan", "/staff/patients/{patient_id}/meeting", "{kari}/meeting"),
-    Stop("offer, in the past", "Johan", "/staff/patients/{patient_id}/meeting", "{kari}/meeting", offer_past, 422),
+    Stop("offer, at a taken time", "Johan", "/staff/patients/{patient_id}/meeting", "{kari}/meeting", offer_clash, 422),
     Stop("change meeting", "Johan", "/staff/meetings/{meeting_id}", "/staff/meetings/{meeting_early}"),
     Stop("meeting, host", "Johan", "/meeting/{meeting_id}", "/meeting/{meeting_open}", needs_scripts=True),
     Stop("discharge", "Sofia", "/staff/discharge", "/staff/discharge"),
@@ -436,6 +437,8 @@ def live_through(house: House) -> None:
         ("off", timedelta(hours=5)),
     ):
         house.places["meeting_" + name] = offer(house, johan, now + ahead)
+    early = to_local(now + timedelta(hours=3))
+    house.places |= {"early_day": early.date().isoformat(), "early_time": early.strftime("%H:%M")}
     johan.goto("/staff/meetings/" + house.places["meeting_off"])
     johan.get_by_role("button", name="Avlys møtet").click()
     johan.goto(house.places["case_mine"])
