@@ -325,6 +325,9 @@ def _stop_everything(db: Session, who: Actor, patient: Patient, now: datetime) -
 
 
 def _forget_the_post(db: Session, schema: MetaData, patient_id: UUID, phone_index: str | None) -> None:
+    # The session of somebody who has only opened a link knows the link alone.
+    links = select(LinkToken.id).where(LinkToken.patient_id == patient_id)
+    db.execute(delete(SignIn).where(SignIn.link_token_id.in_(links)))
     for mine in (SignIn, OneTimeCode, LinkToken):
         db.execute(delete(mine).where(mine.patient_id == patient_id))
     db.execute(update(Message).where(Message.patient_id == patient_id).values(params={}, phone=None))
