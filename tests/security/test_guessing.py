@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from companion.db import make_engine
 from companion.errors import Invalid, LinkLocked, LinkUnknown
-from companion.models import LinkToken, OneTimeCode, Patient, SignIn
+from companion.models import LinkToken, Message, OneTimeCode, Patient, SignIn
 from companion.settings import Settings
 from companion.use_cases import message, sign_in
 from tests import cast
@@ -97,7 +97,7 @@ def test_codes_by_sms(engine: Engine, many: Engine, kari: Patient, now: datetime
     with Session(engine) as db:
         sign_in.ask_for_code(db, cast.KARI_PHONE, now=now)
         written = db.query(OneTimeCode).one().message_id
-        code = sign_in.issue_link(db, db.get_one(message.Message, written), now=now).code
+        code = sign_in.issue_link(db, db.get_one(Message, written), now=now).code
         db.commit()
     wrong = [f"{number:06d}" for number in range(GUESSERS + 1) if f"{number:06d}" != code]
     told = all_at_once(
@@ -113,7 +113,7 @@ def test_the_right_code_by_sms_opens_once(engine: Engine, many: Engine, kari: Pa
     with Session(engine) as db:
         sign_in.ask_for_code(db, cast.KARI_PHONE, now=now)
         written = db.query(OneTimeCode).one().message_id
-        code = sign_in.issue_link(db, db.get_one(message.Message, written), now=now).code
+        code = sign_in.issue_link(db, db.get_one(Message, written), now=now).code
         db.commit()
     told = all_at_once(
         many, lambda db, _: sign_in.enter_code(db, cast.KARI_PHONE, code, cast.KARI_BORN, now=now)

@@ -58,6 +58,15 @@ def post(browser: PageClient, path: str, fields: list[tuple[str, bytes]]) -> Any
     )
 
 
+def test_the_public_doors_are_really_tried(house: House) -> None:
+    house.put_back()
+    for walked in POSTS:
+        if towns.access(walked[1]).audience != "hook":
+            browser = at_the_door(house, walked)
+            answer = post(browser, towns.address(house.town, walked[1]), [])
+            assert answer.status_code != 403, towns.name(walked)
+
+
 def check(answer: Any, what: str) -> None:
     """An answer of ours: no failure, no markup that was typed, no header that was typed, no way out of the house."""
     status = answer.status_code
@@ -75,7 +84,7 @@ def check(answer: Any, what: str) -> None:
 def at_the_door(house: House, walked: Walked) -> PageClient:
     browser = towns.entitled(house.browser, house.town, walked[1])
     if not browser.token:
-        browser.open("/privacy")
+        browser.open("/k")
     return browser
 
 
@@ -235,6 +244,6 @@ def test_what_is_no_text_to_postgresql(browser: PageClient, engine: Engine, cloc
     for walked in POSTS:
         towns.entitled(browser, town, walked[1])
         if not browser.token:
-            browser.open("/privacy")
+            browser.open("/k")
         path = towns.address(town, walked[1])
         check(post(browser, path, [(name, NASTY["nul"]) for name in fields_of(walked)]), path)

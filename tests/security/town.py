@@ -9,8 +9,9 @@ from fastapi.routing import APIRoute
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from companion.models import CheckIn, Patient, Relative
+from companion.models import CheckIn, Grant, Patient, Relative
 from companion.rules.access import Level
+from companion.rules.national_id import make_synthetic
 from companion.use_cases import check_in, flag, meet, passport, share
 from tests import cast
 from tests.pages.client import PageClient
@@ -88,7 +89,7 @@ def _on_the_way_home(db: Session, now: datetime) -> Patient:
     fields = cast.kari_fields(
         now,
         name="Lars Moen",
-        national_id=cast.make_synthetic(date(1950, 3, 3), 0),
+        national_id=make_synthetic(date(1950, 3, 3), 0),
         phone="+4740000007",
         discharged_on=(now.date() + timedelta(days=1)).isoformat(),
     )
@@ -109,7 +110,7 @@ def _answer_the_first(db: Session, kari: Patient, now: datetime) -> object:
 
 def _let_in(
     db: Session, ward: cast.Ward, kari: Patient, name: str, phone: str, now: datetime
-) -> tuple[Relative, share.Grant]:
+) -> tuple[Relative, Grant]:
     serial = 0 if name.startswith("Anne") else 1
     draft = share.GrantDraft(
         name=name,
@@ -121,7 +122,7 @@ def _let_in(
     )
     grant = share.give(db, ward.sofia, kari.id, draft, now=now)
     relative = grant.relative
-    relative.national_id = relative.national_id_index = cast.make_synthetic(cast.ANNE_BORN, serial)
+    relative.national_id = relative.national_id_index = make_synthetic(cast.ANNE_BORN, serial)
     db.flush()
     return relative, grant
 
