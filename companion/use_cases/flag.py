@@ -170,7 +170,7 @@ def contact(
 
 
 def close(db: Session, who: Actor, flag_id: UUID, outcome: str, text: str = "", *, now: datetime) -> Flag:
-    """Ends the case with an outcome of `OUTCOMES`; again: no change. A colleague's is theirs to close: `Conflict("claimed")`."""
+    """Ends the case with an outcome of `OUTCOMES`; the same again: no change. A colleague's is theirs to close: `Conflict("claimed")`."""
     if outcome not in OUTCOMES:
         raise Invalid({"outcome": "unknown" if outcome else "missing"})
     written = _checked_text(text)
@@ -186,7 +186,7 @@ def close(db: Session, who: Actor, flag_id: UUID, outcome: str, text: str = "", 
         claimed_by_id=who.id,
         claimed_at=func.coalesce(Flag.claimed_at, now),
     )
-    if not closed and (flag.claimed_by_id != who.id or flag.state != "closed"):
+    if not closed and (flag.state, flag.claimed_by_id, flag.outcome) != ("closed", who.id, outcome):
         raise _somebody_was_first(flag)
     _note_events(db, closed, who, "closed", now, outcome=outcome, text=written)
     return flag
