@@ -21,7 +21,7 @@ from companion.db import make_engine, make_sessions
 from companion.errors import Misconfigured
 from companion.models import Circuit, DemoClock
 from companion.settings import Settings as CompanionSettings
-from notifications import circuit, rehearsal
+from notifications import circuit, inbound, rehearsal
 from notifications.alone import alone
 from notifications.channels import Channel
 from notifications.channels.sandbox import SandboxChannel
@@ -94,10 +94,14 @@ def tick(
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="As one line of JSON")] = False) -> None:
-    """How many messages are in each state, and whether the batch lane is being emptied (`circuit`)."""
+    """How many messages are in each state, and how the batch lane (`circuit`) and what came in stand."""
     with _house().sessions() as db:
         row = db.get(Circuit, circuit.LANE)
-        states: dict[str, int | str] = {**count_by_state(db), "circuit": row.state if row else "closed"}
+        states: dict[str, int | str] = {
+            **count_by_state(db),
+            "circuit": row.state if row else "closed",
+            "inbound_failing": inbound.failing(db),
+        }
     print(
         json.dumps(states)
         if as_json

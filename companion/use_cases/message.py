@@ -1,13 +1,15 @@
 """Letters: written by the other use-cases in their own transaction, worded and carried by `notifications`."""
 
+import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
+from companion.crypto import KeyRing
 from companion.models import CheckIn, Flag, FlagEvent, Grant, Meeting, Message, Patient, Plan, Relative
 from companion.rules.delivery_codes import explain
 from companion.rules.quiet_hours import next_allowed
@@ -17,6 +19,8 @@ CODE_LANE = frozenset({"sign_in_code", "new_link", "reply"})
 # The person asked for these a moment ago, so they reach also those who otherwise want to be phoned.
 ASKED_FOR = CODE_LANE
 ABOUT_CHECK_IN = frozenset({"check_in", "reminder"})
+STRANGERS_A_DAY = 50
+_MOBILE = re.compile(r"\+47[49][0-9]{7}")
 # If nobody knows whether one of these arrived, a human had better ask.
 MATTERS = ABOUT_CHECK_IN | {"meeting", "meeting_moved", "meeting_cancelled"}
 
@@ -95,6 +99,42 @@ def draft(
         valid_until=valid_until,
         next_attempt_at=earliest,
     )
+
+
+def write_to_stranger(db: Session, phone: str, *, now: datetime) -> Message | None:
+    """Tells a number we do not know, once, whom to call. None when it was told before, or when it is no mobile to answer.
+
+    At most `STRANGERS_A_DAY` a day, so that nobody can make us send at will.
+    """
+    if not _MOBILE.fullmatch(phone):
+        return None
+    ring: KeyRing = db.get_bind().dialect.companion_keys  # type: ignore[attr-defined]
+    key = f"stranger:{ring.index(phone, 'phone')}"
+    strangers = select(func.count()).where(
+        Message.dedupe_key.startswith("stranger:"), Message.created_at > now - timedelta(days=1)
+    )
+    told = db.scalar(select(Message.id).where(Message.dedupe_key == key))
+    if told is not None or (db.scalar(strangers) or 0) >= STRANGERS_A_DAY:
+        return None
+    letter = Message(
+        kind="reply",
+        lane="code",
+        dedupe_key=key,
+        phone=phone,
+        language="nb",
+        params={"about": "stranger"},
+        created_at=now,
+        not_before=now,
+        valid_until=now + timedelta(hours=1),
+        next_attempt_at=now,
+    )
+    try:
+        with db.begin_nested():
+            db.add(letter)
+            db.flush()
+    except IntegrityError:
+        return None
+    return letter
 
 
 def takes_messages(person: Patient | Relative, kind: str) -> bool:

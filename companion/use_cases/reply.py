@@ -10,16 +10,16 @@ from companion.library import crisis_words
 from companion.models import Grant, Patient, Relative
 from companion.rules.cadence import local_day
 from companion.rules.replies import ReplyKind, classify
-from companion.rules.triage import crisis_quote
 from companion.use_cases import flag, message, plan
 
 ANSWER_IS_USEFUL = timedelta(hours=1)
 
 
-def receive(db: Session, phone: str, text: str, *, now: datetime) -> None:
+def receive(db: Session, phone: str, text: str, *, now: datetime) -> bool:
     """Acts on an SMS from a number. Several people may share it: what is said goes for all of them.
 
-    From an unknown number there is nobody to tell: nothing happens.
+    Nobody here knows the person behind an unknown number: it is told, once, whom to call. False: there is nobody to tell of
+    a grave message, so whoever runs the house has to be.
     """
     # Told about death or not: whoever now holds that phone may still say stop.
     patients = db.scalars(
@@ -28,23 +28,34 @@ def receive(db: Session, phone: str, text: str, *, now: datetime) -> None:
     relatives = db.scalars(
         select(Relative).where(Relative.phone_index == phone).order_by(Relative.created_at)
     ).all()
-    said = classify(text)
-    if said.kind is ReplyKind.STOP:
-        _stop(db, patients, relatives, now)
-        return
-    if said.kind is ReplyKind.START:
-        _start(db, patients, relatives, now)
-        _answer(db, patients, relatives, "started", now)
-        return
-    if crisis_quote([text], crisis_words()):
+    said = classify(text, crisis_words())
+    if not patients and not relatives:
+        if said.kind not in (ReplyKind.CRISIS, ReplyKind.STOP, ReplyKind.START):
+            message.write_to_stranger(db, phone, now=now)
+        return said.kind is not ReplyKind.CRISIS
+    if said.kind is ReplyKind.CRISIS:
         # No machine answers this.
         _tell(db, patients, relatives, "crisis_words", "red", text, now)
+    elif said.kind is ReplyKind.STOP:
+        _stop(db, patients, relatives, now)
+    elif said.kind is ReplyKind.START:
+        _start(db, patients, relatives, now)
+        _answer(db, patients, relatives, "started", now)
     elif said.kind is ReplyKind.CALL_ME:
         _tell(db, patients, relatives, "wants_contact", "red", None, now)
         _answer(db, patients, relatives, "call", now)
     else:
         _tell(db, patients, relatives, "reply_not_understood", "amber", text, now)
         _answer(db, patients, relatives, "not_understood", now)
+    return True
+
+
+def hand_over(db: Session, phone: str, text: str, *, now: datetime) -> int:
+    """An SMS our rules fail on, again and again, goes to a human as it stands; how many patients' units were told."""
+    patients = db.scalars(select(Patient).where(Patient.phone_index == phone)).all()
+    relatives = db.scalars(select(Relative).where(Relative.phone_index == phone)).all()
+    _tell(db, patients, relatives, "reply_not_understood", "amber", text, now)
+    return len(patients) or len(relatives)
 
 
 def _stop(db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], now: datetime) -> None:
@@ -108,7 +119,8 @@ def _answer(
 ) -> None:
     """One answer of each sort to a phone a day, however often it writes: two machines must not talk to each other."""
     people: list[Patient | Relative] = [*patients, *relatives]
-    for person in people[:1]:
+    # On a shared phone one answer is enough; one who takes none does not silence the others.
+    for person in [person for person in people if message.takes_messages(person, "reply")][:1]:
         message.write(
             db,
             "reply",

@@ -1,7 +1,7 @@
 """What the provider tells us: only what it signed, once, in any order, also before we know it sent anything."""
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import permutations
 from urllib.parse import urlencode
 
@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, func, select
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 from twilio.request_validator import RequestValidator
 
 from companion.clock import FixedClock
@@ -227,9 +228,72 @@ def test_crisis_words_are_red_and_no_machine_answers(
     assert open_flags(ward) == [("crisis_words", "red", "Jeg vil ikke leve lenger")]
 
 
-def test_an_unknown_number_gets_no_answer(ward: SmallWard, make_dispatcher: MakeDispatcher) -> None:
-    ward.patient()
-    receipts.keep_inbound(ward.db, "1", "+4791111111", "Hei", now=at(0))
+def strangers_write(ward: SmallWard, make_dispatcher: MakeDispatcher, *written: tuple[str, str]) -> list[str]:
+    """Numbers nobody here has; the numbers that were answered."""
+    for key, (number, text) in enumerate(written):
+        receipts.keep_inbound(ward.db, str(key), number, text, now=at(0))
     ward.db.commit()
     counts = asyncio.run(make_dispatcher().tick(FixedClock(at(0))))
-    assert (counts["inbound"], counts["claimed"], counts["errors"]) == (1, 0, 0)
+    assert (counts["inbound"], counts["errors"]) == (len(written), 0)
+    answers = ward.db.execute(select(SandboxMessage.number, SandboxMessage.body)).all()
+    ward.db.commit()
+    assert all("800 300 61" in body for _, body in answers)
+    return sorted(number for number, _ in answers)
+
+
+def test_an_unknown_number_is_told_once_whom_to_call_and_what_it_wrote_is_kept(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    number = "+4791111111"
+    answered = strangers_write(
+        ward, make_dispatcher, (number, "Hei"), (number, "Er det noen der?"), (number, "7")
+    )
+    assert answered == [number]
+    assert rows(ward, Inbound) == 3
+    assert open_flags(ward) == []
+
+
+def test_nobody_can_make_us_answer_a_stop_a_cry_for_help_or_a_number_abroad(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    with capture_logs() as logs:
+        answered = strangers_write(
+            ward,
+            make_dispatcher,
+            ("+4791111111", "STOPP"),
+            ("+4791111112", "Jeg vil ikke leve"),
+            ("+882991111113", "Hei"),
+            ("Telenor", "Hei"),
+        )
+    assert answered == []
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == [
+        "grave_words_from_unknown_number"
+    ]
+
+
+def test_a_flood_of_unknown_numbers_is_answered_only_so_far(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    many = [(f"+4792{number:06d}", "Hei") for number in range(message.STRANGERS_A_DAY + 10)]
+    assert len(strangers_write(ward, make_dispatcher, *many)) == message.STRANGERS_A_DAY
+
+
+def test_on_a_shared_phone_all_are_flagged_stop_goes_for_all_and_one_answer_is_enough(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    kari, ola = ward.patient("Kari Nilsen"), ward.patient("Ola Nilsen")
+    ola.phone, ola.phone_index = kari.phone, kari.phone_index
+    kari.died_on = date(2026, 11, 9)
+    ward.db.commit()
+    answers = wrote(ward, make_dispatcher, ola, "Ring meg", "1")
+    assert len(answers) == 1
+    assert [code for code, _, _ in open_flags(ward)] == ["wants_contact"] * 2
+    wrote(ward, make_dispatcher, ola, "STOPP", "2")
+    assert (kari.phone_state, ola.phone_state) == ("opted_out", "opted_out")
+
+
+def test_despair_and_a_stop_in_one_is_despair(ward: SmallWard, make_dispatcher: MakeDispatcher) -> None:
+    kari = ward.patient()
+    ward.db.commit()
+    assert wrote(ward, make_dispatcher, kari, "Stopp. Jeg vil dø", "1") == []
+    assert open_flags(ward) == [("crisis_words", "red", "Stopp. Jeg vil dø")]

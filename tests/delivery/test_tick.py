@@ -8,12 +8,13 @@ from datetime import date, datetime, timedelta
 import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, sessionmaker
+from structlog.testing import capture_logs
 
 from companion.clock import FixedClock
 from companion.models import CheckIn, Flag, Heartbeat, Measure, Message, Patient, PatientUnit, Plan, Stay
 from companion.rules.delivery_codes import explain
 from companion.use_cases import message, plan, sign_in
-from notifications import receipts
+from notifications import inbound, receipts
 from notifications.channels.sandbox import (
     ARRIVES_WITHOUT_ANSWER,
     BUSY,
@@ -268,6 +269,31 @@ def test_an_inbound_that_cannot_be_handled_does_not_hold_up_a_stop(
     assert kari.phone
     receipts.keep_inbound(ward.db, "1", homeless.phone, "Ring meg", now=at(0))
     receipts.keep_inbound(ward.db, "2", kari.phone, "STOPP", now=at(0))
-    assert tick(ward, make_dispatcher(), at(0))["inbound"] == 1
+    dispatcher = make_dispatcher()
+    assert tick(ward, dispatcher, at(0))["inbound"] == 1
     ward.db.expire_all()
     assert kari.phone_state == "opted_out"
+    # Nobody follows this person: no flag can be raised, so the log says it, less and less often.
+    with capture_logs() as logs:
+        for minutes in range(1, 120):
+            tick(ward, dispatcher, at(0) + timedelta(minutes=minutes))
+    events = Counter(line["event"] for line in logs)
+    assert (events["inbound_failed"], events["inbound_reaches_nobody"]) == (4, 2)
+    assert inbound.failing(ward.db) == 1
+
+
+def test_an_inbound_our_rules_fail_on_reaches_a_human_as_it_stands(ward: SmallWard) -> None:
+    kari = ward.patient()
+    assert kari.phone
+    receipts.keep_inbound(ward.db, "1", kari.phone, "Hei på deg", now=at(0))
+
+    def fails(db: Session, phone: str, text: str, *, now: datetime) -> bool:
+        raise RuntimeError("our rules")
+
+    handled = [
+        inbound.handle(ward.db, at(0) + timedelta(minutes=minutes), act=fails)
+        for minutes in (0, 0.5, 1, 6, 20, 21, 22)
+    ]
+    assert handled == [0, 0, 0, 0, 0, 1, 0]
+    raised = ward.db.scalars(select(Flag).where(Flag.patient_id == kari.id)).one()
+    assert (raised.code, raised.quote) == ("reply_not_understood", "Hei på deg")

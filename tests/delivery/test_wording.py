@@ -18,7 +18,7 @@ LANGUAGES = ("nb", "nn", "en", "se")
 SENT_AT = datetime(2026, 9, 23, 8, 0, tzinfo=UTC)  # a Wednesday in September: the longest words
 TOKEN = "x7Kq-_x7Kq-_x7Kq-_x7Kq"
 NAMES = ("Kari", "Bjørg-Christine", "Wilhelmina-Christoffersdatter", "Áilu")
-ABOUT = ("call", "started", "not_understood")
+ABOUT = ("call", "started", "not_understood", "stranger")
 # Parts of words that tell what somebody suffers from, or that they are ill at all.
 HEALTH = re.compile(
     r"slag|stroke|kreft|cancer|hjern|brain|syk|sjuk|\bill\b|diagno|pasient|patient|sykehus|hospital|rehab|"

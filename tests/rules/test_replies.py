@@ -1,45 +1,178 @@
 """What somebody answered by SMS."""
 
+import re
+import string
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from companion import library
 from companion.rules.replies import Reply, ReplyKind, classify
+
+K = ReplyKind
 
 
 @pytest.mark.parametrize(
     ("body", "kind", "value"),
     [
-        ("STOP", ReplyKind.STOP, None),
-        ("stopp.", ReplyKind.STOP, None),
-        (" Avslutt! ", ReplyKind.STOP, None),
-        ("START", ReplyKind.START, None),
-        ("RING", ReplyKind.CALL_ME, None),
-        ("Ring  meg", ReplyKind.CALL_ME, None),
-        ("call me", ReplyKind.CALL_ME, None),
-        ("Ja", ReplyKind.YES, None),
-        ("ok", ReplyKind.YES, None),
-        ("Juo", ReplyKind.YES, None),
-        ("NEI", ReplyKind.NO, None),
-        ("ii", ReplyKind.NO, None),
-        ("7", ReplyKind.NUMBER, "7"),
-        ("07", ReplyKind.NUMBER, "7"),
-        ("10.", ReplyKind.NUMBER, "10"),
-        ("481226", ReplyKind.CODE, "481226"),
-        ("481 226", ReplyKind.CODE, "481226"),
-        ("", ReplyKind.UNKNOWN, None),
-        ("nei takk, men ring meg", ReplyKind.UNKNOWN, None),
-        ("Det går ikke så bra", ReplyKind.UNKNOWN, None),
-        ("1234", ReplyKind.UNKNOWN, None),
-        ("👍", ReplyKind.UNKNOWN, None),
-        ("٧", ReplyKind.UNKNOWN, None),
+        ("STOP", K.STOP, None),
+        ("stopp.", K.STOP, None),
+        (" Avslutt! ", K.STOP, None),
+        ("«STOPP»", K.STOP, None),
+        ("Stopp takk", K.STOP, None),
+        ("STOPP 🙏", K.STOP, None),
+        ("Stop please", K.STOP, None),
+        ("stopp disse meldingene", K.STOP, None),
+        ("stop sending me messages", K.STOP, None),
+        ("Stopp å sende meldinger, takk. Hilsen", K.STOP, None),
+        ("stooopp", K.STOP, None),
+        ("stpp", K.STOP, None),
+        ("bisset", K.STOP, None),
+        ("START", K.START, None),
+        ("Start takk", K.START, None),
+        ("Álggat", K.START, None),
+        ("A\u0301lggat", K.START, None),
+        ("RING", K.CALL_ME, None),
+        ("Ring  meg", K.CALL_ME, None),
+        ("ring meg nå!!", K.CALL_ME, None),
+        ("Hei! Kan dere ringe meg i dag? Hilsen", K.CALL_ME, None),
+        ("rign meg", K.CALL_ME, None),
+        ("rimg meg", K.CALL_ME, None),
+        ("rring", K.CALL_ME, None),
+        ("call me", K.CALL_ME, None),
+        ("Please call me today", K.CALL_ME, None),
+        ("riŋge munnje", K.CALL_ME, None),
+        ("📞 ring", K.CALL_ME, None),
+        ("Ja", K.YES, None),
+        ("ja takk", K.YES, None),
+        ("JA 👍", K.YES, None),
+        ("jaaaa", K.YES, None),
+        ("ok", K.YES, None),
+        ("okya", K.YES, None),
+        ("Juo", K.YES, None),
+        ("de juo, giitu", K.YES, None),
+        ("NEI", K.NO, None),
+        ("Nei takk", K.NO, None),
+        ("no thank you", K.NO, None),
+        ("ii", K.NO, None),
+        ("7", K.NUMBER, "7"),
+        ("07", K.NUMBER, "7"),
+        ("10.", K.NUMBER, "10"),
+        ("7 takk", K.NUMBER, "7"),
+        ("Svar: 7", K.NUMBER, "7"),
+        ("7/10", K.NUMBER, "7"),
+        ("7 av 10", K.NUMBER, "7"),
+        ("3️⃣", K.NUMBER, "3"),
+        ("tre", K.NUMBER, "3"),
+        ("Golbma", K.NUMBER, "3"),
+        ("three", K.NUMBER, "3"),
+        ("481226", K.CODE, "481226"),
+        ("481 226", K.CODE, "481226"),
+        ("Koden er 481 226", K.CODE, "481226"),
+        # For a human.
+        ("", K.UNKNOWN, None),
+        ("takk", K.UNKNOWN, None),
+        ("nei takk, men ring meg", K.UNKNOWN, None),
+        ("ikke ring meg", K.UNKNOWN, None),
+        ("ikke stopp", K.UNKNOWN, None),
+        ("stopp ikke", K.UNKNOWN, None),
+        ("Skal jeg stoppe medisinen?", K.UNKNOWN, None),
+        ("stopp å ringe meg", K.UNKNOWN, None),
+        ("Ja, men det går ikke så bra", K.UNKNOWN, None),
+        ("Det går ikke så bra", K.UNKNOWN, None),
+        ("2 ganger har jeg falt", K.UNKNOWN, None),
+        ("1 eller 2", K.UNKNOWN, None),
+        ("1,5", K.UNKNOWN, None),
+        ("1234", K.UNKNOWN, None),
+        ("👍", K.UNKNOWN, None),
+        ("٧", K.UNKNOWN, None),
+        # One letter from STOP and START, and something else.
+        ("stor", K.UNKNOWN, None),
+        ("topp", K.UNKNOWN, None),
+        ("stopper", K.UNKNOWN, None),
+        ("smart", K.UNKNOWN, None),
+        ("svart", K.UNKNOWN, None),
+        ("snart", K.UNKNOWN, None),
     ],
 )
 def test_table(body: str, kind: ReplyKind, value: str | None) -> None:
-    assert classify(body) == Reply(kind, value)
+    assert classify(body, library.crisis_words()) == Reply(kind, value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Stopp, jeg vil ikke leve",
+        "STOPP. Jeg orker ikke mer",
+        "Ja jeg vil dø",
+        "ring meg, tenker på selvmord",
+        "avslutte livet",
+        "I want to die",
+    ],
+)
+def test_words_of_despair_go_before_everything(body: str) -> None:
+    assert classify(body, library.crisis_words()).kind is K.CRISIS
 
 
 @given(st.text(max_size=200))
 def test_anything_is_understood_or_left_to_a_human(body: str) -> None:
-    reply = classify(body)
-    assert (reply.value is not None) == (reply.kind in (ReplyKind.NUMBER, ReplyKind.CODE))
+    reply = classify(body, library.crisis_words())
+    assert (reply.value is not None) == (reply.kind in (K.NUMBER, K.CODE))
+
+
+AROUND = st.text(alphabet=" \t\n.,!?…-«»\"'👍🙏😊❤️_", max_size=6)
+
+
+@given(
+    AROUND,
+    st.sampled_from(("STOPP", "Stop", "avslutt", "START", "RING", "Ring meg", "JA", "nei", "Juo", "ii", "7")),
+    AROUND,
+)
+def test_case_signs_and_emoji_around_it_change_nothing(before: str, said: str, after: str) -> None:
+    expected = classify(said)
+    assert expected.kind is not K.UNKNOWN
+    for written in (said, said.upper(), said.lower(), said.title()):
+        assert classify(f"{before}{written}{after}") == expected
+
+
+LETTERS = st.sampled_from(string.ascii_lowercase + "æøå")
+
+
+@given(st.sampled_from(("ring meg", "okay", "jepp", "nope", "call me")), st.data())
+def test_one_slip_in_a_longer_word_is_forgiven(said: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(said) - 1))
+    slipped = data.draw(
+        st.sampled_from((said[:at] + said[at + 1 :], said[:at] + said[at] + said[at:]))
+        | LETTERS.map(lambda letter: said[:at] + letter + said[at + 1 :])
+    )
+    expected = classify(said).kind
+    assert classify(slipped).kind in (expected, K.UNKNOWN)
+    if len(slipped) >= 4 and " " not in said[at : at + 1]:
+        assert classify(slipped).kind is expected
+
+
+ONLY_THESE = re.compile(r"\b(s+t+o*p+[eo]*|sot+p+|tsop+|avslu?tt?e?|stopall|unsubscribe|bisset|bisehit)\b")
+
+
+@given(
+    st.text(alphabet="stopavlue ", max_size=12)
+    | st.lists(
+        st.sampled_from(
+            ("stor", "step", "stopper", "topp", "stolt", "spot", "slott", "ikke", "ja", "7", "ring")
+        ),
+        max_size=4,
+    ).map(" ".join)
+)
+def test_nothing_becomes_stop_that_is_not_written_as_one(body: str) -> None:
+    if classify(body).kind is K.STOP:
+        assert ONLY_THESE.search(body.casefold())
+
+
+@given(
+    st.text(max_size=60),
+    st.sampled_from(("vil ikke leve", "selvmordstanker", "kill myself")),
+    st.text(max_size=60),
+)
+def test_despair_is_never_read_as_an_answer(before: str, words: str, after: str) -> None:
+    assert classify(f"{before} {words} {after}", library.crisis_words()).kind is K.CRISIS
