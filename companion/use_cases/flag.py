@@ -170,7 +170,10 @@ def contact(
 
 
 def close(db: Session, who: Actor, flag_id: UUID, outcome: str, text: str = "", *, now: datetime) -> Flag:
-    """Ends the case with an outcome of `OUTCOMES`; the same again: no change. A colleague's is theirs to close: `Conflict("claimed")`."""
+    """Ends the case with an outcome of `OUTCOMES`; the same again: no change.
+
+    A colleague's case is theirs to close: `Conflict("claimed")`.
+    """
     if outcome not in OUTCOMES:
         raise Invalid({"outcome": "unknown" if outcome else "missing"})
     written = _checked_text(text)
