@@ -545,7 +545,17 @@ def test_page(house: House, stop: Stop) -> None:
             assert plain.get_by_role("main").locator("a:visible, button:visible, p:visible").count() > 0
 
 
+@pytest.mark.parametrize("name", IN_THE_DARK)
+def test_dark(house: House, name: str) -> None:
+    (stop,) = (one for one in STOPS if one.name == name)
+    with house.page(stop.who, dark=True) as page:
+        house.open(stop, page)
+        page.evaluate(AXE)
+        assert violations(page) == []
+
+
 def test_every_question(house: House) -> None:
+    # After the pages: from here on Kari has answered.
     kinds = set()
     with house.page("Kari") as page:
         complaints = complaints_of(page)
@@ -557,15 +567,6 @@ def test_every_question(house: House) -> None:
             answer_first(page)
         assert complaints == []
     assert kinds == {"choice", "scale", "text"}
-
-
-@pytest.mark.parametrize("name", IN_THE_DARK)
-def test_dark(house: House, name: str) -> None:
-    (stop,) = (one for one in STOPS if one.name == name)
-    with house.page(stop.who, dark=True) as page:
-        house.open(stop, page)
-        page.evaluate(AXE)
-        assert violations(page) == []
 
 
 def test_every_page_of_the_application_is_here() -> None:
