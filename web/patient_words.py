@@ -138,6 +138,7 @@ ACCESS: Mapping[str, str] = {
     "meetings": _("Så på møtene dine"),
     "measures": _("Så på tiltakene dine"),
     "check_in": _("Leste svarene dine"),
+    "check_in.phone": _("Stilte deg spørsmålene på telefon"),
     "grant": _("Registrerte hvem som får se"),
     "relative": _("Så navnet ditt på siden sin"),
     "discharged": _("Registrerte hjemreisen din"),

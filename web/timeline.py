@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from companion.models import Message
 from companion.rules.questionnaire import Item, Value
 from companion.worklists.patient_case import Case, Entry
 from web.sentences import (
@@ -87,7 +88,7 @@ def _happening(case: Case, entry: Entry, say: Sentences) -> Happening:
         who = entry.participant.name if entry.participant else by
         return Happening(entry.at, icon, say(said, when=say.when(entry.meeting.starts_at)), by=who)
     if entry.message:
-        word, tone = say.pair(MESSAGE_STATES, entry.message.state)
+        word, tone = say.pair(MESSAGE_STATES, _state(entry.message))
         return Happening(
             entry.at,
             "message",
@@ -102,7 +103,11 @@ def _check_in(case: Case, entry: Entry, say: Sentences) -> Happening:
     one = entry.check_in
     assert one is not None
     happening = Happening(entry.at, icon, say(said), by=say.check_in(one.plan.template, one.day), tone=tone)
-    if entry.kind not in ("answered", "expired"):
+    if entry.kind == "answered" and entry.by:
+        by_phone = say(_("Svarte på telefon, skrevet av %(who)s"), who=entry.by.name)
+        happening = replace(happening, icon="phone", what=by_phone)
+    # What expired and was then answered on the telephone shows its answers once.
+    if entry.kind not in ("answered", "expired") or entry.kind != one.state:
         return happening
     answers = case.answers.get(one.id, [])
     return replace(
@@ -133,3 +138,8 @@ def _flag(case: Case, entry: Entry, kind: str, by: str, say: Sentences) -> Happe
         tone="ok" if kind == "closed" else "",
         quote="" if moved else entry.text or "",
     )
+
+
+def _state(message: Message) -> str:
+    held_back = message.state == "queued" and message.error_code == "weekly_cap"
+    return "held_back" if held_back else message.state

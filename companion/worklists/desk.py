@@ -48,6 +48,7 @@ from companion.models.types import UtcDateTime
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.triage import RANK
+from companion.use_cases.check_in import written_by
 from companion.use_cases.flag import follows
 
 Filter = Literal["all", "mine", "red", "silent", "undelivered"]
@@ -77,7 +78,8 @@ class Also:
 class Row:
     """A line of the worklist: a case. `day` is the check-in's, else days since discharge. `answered`: it has been, meanwhile.
 
-    `also` is what else the same answers gave the same unit to see to.
+    `written_by` asked on the telephone and wrote down the answers. `also` is what else the same answers gave the same unit to
+    see to.
     """
 
     flag: Flag
@@ -92,6 +94,7 @@ class Row:
     measure: Measure | None
     check_in: CheckIn | None
     answered: bool
+    written_by: Professional | None
     claimed_by: Professional | None
     unit: Unit
     also: tuple[Also, ...] = ()
@@ -292,9 +295,10 @@ def _later(place: Place) -> ColumnElement[bool]:
 
 def _rows(db: Session, wanted: Select[UUID], now: datetime) -> list[Row]:
     found = db.execute(
-        select(Flag, CheckIn, Measure)
+        select(Flag, CheckIn, Measure, Professional)
         .outerjoin(CheckIn, CheckIn.id == Flag.check_in_id)
         .outerjoin(Measure, Measure.id == Flag.measure_id)
+        .outerjoin(Professional, Professional.id == written_by(CheckIn.id))
         .where(Flag.id.in_(wanted))
         .order_by(Flag.rank, Flag.opened_at, Flag.id)
         .options(
@@ -305,9 +309,11 @@ def _rows(db: Session, wanted: Select[UUID], now: datetime) -> list[Row]:
         )
         .execution_options(populate_existing=True)
     ).all()
-    stays = _latest_stays(db, {raised.patient_id for raised, _, _ in found})
+    stays = _latest_stays(db, {raised.patient_id for raised, *_ in found})
     today = local_day(now)
-    return [_row(raised, check_in, measure, stays, today) for raised, check_in, measure in found]
+    return [
+        _row(raised, check_in, measure, writer, stays, today) for raised, check_in, measure, writer in found
+    ]
 
 
 def _with_the_rest(db: Session, rows: list[Row]) -> list[Row]:
@@ -329,6 +335,7 @@ def _row(
     raised: Flag,
     check_in: CheckIn | None,
     measure: Measure | None,
+    writer: Professional | None,
     stays: dict[UUID, tuple[Stay, Plan]],
     today: date,
 ) -> Row:
@@ -346,6 +353,7 @@ def _row(
         measure=measure,
         check_in=check_in,
         answered=check_in is not None and check_in.state == "answered",
+        written_by=writer,
         claimed_by=raised.claimed_by,
         unit=raised.unit,
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from companion.errors import NotFound
@@ -37,7 +37,8 @@ class Today:
     """A patient's first page: the one thing to do, the next meeting, the measures, whom to call, and who has seen what.
 
     `check_in` is the one asked now; `question_count` how many questions of it are left; `next` the check-in planned after it.
-    `seen`: flags from their answers that somebody took or closed of late, newest first. `call`: the units to ring, nearest first.
+    `by_phone` was answered on the telephone of late. `seen`: flags from their answers that somebody took or closed of late,
+    newest first. `call`: the units to ring, nearest first.
     """
 
     patient: Patient
@@ -49,14 +50,16 @@ class Today:
     measures: Sequence[Measure]
     call: Sequence[Unit]
     seen: Sequence[Flag]
+    by_phone: CheckIn | None
 
 
 def today(db: Session, who: Actor, *, now: datetime) -> Today:
     """The patient's own first page."""
     patient, call = _patient_and_units(db, who, now)
-    check_ins = _coming(db, patient)
+    check_ins = _coming(db, patient, now)
     asked = [check_in for check_in in check_ins if check_in.state == "asked"]
-    planned = [check_in for check_in in check_ins if check_in.state != "asked"]
+    planned = [check_in for check_in in check_ins if check_in.state in ("planned", "postponed")]
+    phoned = [one for one in check_ins if any(answer.by_kind == "professional" for answer in one.answers)]
     current = asked[-1] if asked else None
     mine = measures(db, who)
     return Today(
@@ -69,6 +72,7 @@ def today(db: Session, who: Actor, *, now: datetime) -> Today:
         measures=mine,
         call=call,
         seen=_seen(db, patient, now),
+        by_phone=next((one for one in reversed(phoned) if one.state == "answered"), None),
     )
 
 
@@ -110,16 +114,19 @@ def _patient_and_units(db: Session, who: Actor, now: datetime) -> tuple[Patient,
     return found[0][0], sorted(units, key=lambda unit: (_NEAREST_FIRST.index(unit.kind), unit.name))
 
 
-def _coming(db: Session, patient: Patient) -> Sequence[CheckIn]:
-    """What is asked, in the order of asking, and what is planned, soonest first."""
+def _coming(db: Session, patient: Patient, now: datetime) -> Sequence[CheckIn]:
+    """What was answered of late, what is asked, in the order of asking, and what is planned, soonest first."""
     return (
         db.scalars(
             select(CheckIn)
             .join(CheckIn.plan)
             .where(
                 CheckIn.patient_id == patient.id,
-                CheckIn.state.in_(("asked", "planned", "postponed")),
-                or_(CheckIn.state == "asked", Plan.state == "active"),
+                or_(
+                    CheckIn.state == "asked",
+                    and_(CheckIn.state.in_(("planned", "postponed")), Plan.state == "active"),
+                    and_(CheckIn.state == "answered", CheckIn.answered_at > now - NEWS_FOR),
+                ),
             )
             .order_by(CheckIn.due_at)
             .options(

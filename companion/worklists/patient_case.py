@@ -1,6 +1,6 @@
 """Everything about one patient for those who follow them: the plan, the measures, the flags, and all that happened, in time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -25,7 +25,7 @@ from companion.models import (
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item, Value
-from companion.use_cases.check_in import asks
+from companion.use_cases.check_in import asks, written_by
 from companion.use_cases.flag import follows
 from companion.worklists.desk import age
 
@@ -76,7 +76,7 @@ def case(db: Session, who: Actor, patient_id: UUID, *, now: datetime) -> Case:
     """The case, for a professional whose unit follows the patient or has a flag about them; else `NotFound`."""
     stays = _stays(db, who, patient_id, now)
     stay, today = stays[-1], local_day(now)
-    check_ins = _check_ins(db, patient_id)
+    check_ins, writers = _check_ins(db, patient_id)
     measures = _measures(db, patient_id)
     flags = _flags(db, patient_id)
     meetings = _meetings(db, patient_id)
@@ -94,7 +94,7 @@ def case(db: Session, who: Actor, patient_id: UUID, *, now: datetime) -> Case:
         timeline=sorted(
             [
                 *_plan_entries(stays),
-                *_check_in_entries(check_ins),
+                *_check_in_entries(check_ins, writers),
                 *_flag_entries(flags),
                 *_message_entries(db, patient_id),
                 *_meeting_entries(meetings),
@@ -133,10 +133,12 @@ def _stays(db: Session, who: Actor, patient_id: UUID, now: datetime) -> Sequence
     return stays
 
 
-def _check_ins(db: Session, patient_id: UUID) -> Sequence[CheckIn]:
-    return (
-        db.scalars(
-            select(CheckIn)
+def _check_ins(db: Session, patient_id: UUID) -> tuple[Sequence[CheckIn], dict[UUID, Professional]]:
+    """The check-ins, and who wrote down the answers of those answered on the telephone."""
+    found = (
+        db.execute(
+            select(CheckIn, Professional)
+            .outerjoin(Professional, Professional.id == written_by(CheckIn.id))
             .where(CheckIn.patient_id == patient_id)
             .order_by(CheckIn.due_at, CheckIn.day)
             .options(joinedload(CheckIn.answers))
@@ -144,6 +146,7 @@ def _check_ins(db: Session, patient_id: UUID) -> Sequence[CheckIn]:
         .unique()
         .all()
     )
+    return [one for one, _ in found], {one.id: writer for one, writer in found if writer}
 
 
 def _measures(db: Session, patient_id: UUID) -> Sequence[Measure]:
@@ -207,14 +210,20 @@ def _plan_entries(stays: Sequence[Stay]) -> Iterator[Entry]:
             yield Entry(event.at, f"plan_{event.kind}", reason=event.reason)
 
 
-def _check_in_entries(check_ins: Sequence[CheckIn]) -> Iterator[Entry]:
+def _check_in_entries(check_ins: Sequence[CheckIn], writers: Mapping[UUID, Professional]) -> Iterator[Entry]:
     for check_in in check_ins:
         if check_in.asked_at:
             yield Entry(check_in.asked_at, "asked", check_in=check_in)
         if check_in.reminded_at:
             yield Entry(check_in.reminded_at, "reminded", check_in=check_in)
-        if check_in.ended_at:
-            yield Entry(check_in.ended_at, check_in.state, check_in=check_in)
+        writer = writers.get(check_in.id)
+        answered = check_in.answered_at
+        if answered and check_in.ended_at and check_in.ended_at < answered:
+            # It had expired before somebody phoned.
+            yield Entry(check_in.ended_at, "expired", check_in=check_in)
+            yield Entry(answered, "answered", by=writer, check_in=check_in)
+        elif check_in.ended_at:
+            yield Entry(check_in.ended_at, check_in.state, by=writer, check_in=check_in)
 
 
 def _flag_entries(flags: Sequence[Flag]) -> Iterator[Entry]:

@@ -16,6 +16,7 @@ from companion.models import Flag, Grant, PatientUnit, Unit
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.use_cases import contact, flag, plan, share
+from companion.use_cases.check_in import may_be_phoned
 from companion.worklists.patient_case import Case
 from web.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.grants import read_date, read_grant
@@ -261,6 +262,7 @@ def _context(db: Session, who: Actor, case: Case, say: Sentences, now: datetime)
         "reason_words": REASONS,
         "measure_states": {one.id: say.pair(MEASURE_STATES, one.status) for one in case.measures},
         "today": today,
+        "may_ask": {one.id for one in case.check_ins if may_be_phoned(one, now)},
     }
 
 

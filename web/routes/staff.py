@@ -15,6 +15,7 @@ from companion.models import Grant
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.use_cases import meet
+from companion.use_cases.check_in import may_be_phoned
 from companion.use_cases.reach import in_force
 from companion.worklists.desk import SILENT, UNDELIVERED, Filter, Row
 from web import pages
@@ -44,11 +45,17 @@ class Line:
     also: tuple[str, ...]
     why: str
     action: Literal["claim", "ring", "number", "open"]
+    may_ask: bool
 
     @property
     def href(self) -> str:
         """The case in front of this flag."""
         return f"/staff/patients/{self.row.patient.id}#flag-{self.row.flag.id}"
+
+    @property
+    def questions(self) -> str:
+        """Where the questions are asked on the telephone."""
+        return f"/staff/check-ins/{self.row.flag.check_in_id}"
 
 
 @router.get("/staff")
@@ -170,6 +177,7 @@ def _lines(db: Session, rows: Sequence[Row], me: UUID | None, say: Sentences, no
             also=tuple(say.flag(one.flag, one.measure.title if one.measure else None) for one in row.also),
             why=" ".join(_why(row, relatives.get(row.patient.id), say)),
             action=_action(row, me),
+            may_ask=row.check_in is not None and may_be_phoned(row.check_in, now),
         )
         for row in rows
     ]
@@ -180,7 +188,9 @@ def _why(row: Row, relative: Grant | None, say: Sentences) -> list[str]:
     facts = []
     if row.measure:
         facts += [f"{say.due(row.measure)}.", say(_("Ansvar: %(who)s."), who=say.owner(row.measure))]
-    if row.answered and row.code in (*SILENT, *UNDELIVERED):
+    if row.answered and row.written_by:
+        facts.append(say(_("Svarte på telefon, skrevet av %(who)s."), who=row.written_by.name))
+    elif row.answered and row.code in (*SILENT, *UNDELIVERED):
         facts.append(say(_("Har svart siden.")))
     elif step := say.next_step(row.flag):
         facts.append(step)
