@@ -16,7 +16,7 @@ from tests.security.town import FORMS, Walked
 
 MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}${7*7}"
 NASTY: dict[str, bytes] = {
-    "markup": MARKUP.encode(),
+    "markup": MARKUP.encode() + b"\x00",
     "nul": b"Kari\x00Nilsen\x00",
     "not utf-8": b"\xff\xfe\xc3\x28" + "\ud83d".encode("utf-8", "surrogatepass"),
     "strange letters": "👩‍🦽😀\u202eirak\u2066\u200b ٤٠٠٠٠٠٠١".encode(),
@@ -103,7 +103,7 @@ def test_one_field_is_nasty_and_the_others_are_right(house: House, walked: Walke
     path, right = towns.address(house.town, walked[1]), FORMS[towns.name(walked)]
     for field in fields_of(walked):
         browser = at_the_door(house, walked)
-        for what in ("markup", "nul"):
+        for what in ("markup",):
             typed = [
                 (name, str(one).encode())
                 for name, value in right.items()
@@ -120,11 +120,9 @@ def test_an_address_of_nonsense_is_a_page_that_is_not_there(house: House, walked
     browser = at_the_door(house, walked)
     names = re.findall(r"\{(\w+)\}", route.path)
     for field in names:
-        for what, value in NASTY.items():
-            if what == "long":
-                value = value[:5_000]
-            typed = quote_from_bytes(value, safe="")
-            path = route.path.replace(f"{{{field}}}", typed or "x")
+        for what in ("markup", "not utf-8", "enormous number", "path"):
+            typed = quote_from_bytes(NASTY[what], safe="")
+            path = route.path.replace(f"{{{field}}}", typed)
             path = re.sub(r"\{(\w+)\}", lambda name: house.town.ids[name[1]], path)
             answer = post(browser, path, []) if method == "POST" else browser.raw(method, path)
             check(answer, f"{field}: {what}")

@@ -223,6 +223,9 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /staff/patients/{patient_id}/passport/contacts": {
         "role": "gp", "name": "Dr. Lie", "phone": "77 00 00 00",
     },
+    "POST /staff/check-ins/{check_in_id}": {
+        "do": "show", "shown": "how worse contact words", "how": "good", "worse": "no", "contact": "false", "words": "Hei.",
+    },
     "POST /patient/check-in/{check_in_id}/send": {},
     "POST /patient/check-in/{check_in_id}/postpone": {},
     "POST /patient/check-in/{check_in_id}/{question}": {"answer": "good", "to": "", "skip": ""},
