@@ -15,6 +15,7 @@ from companion.models.care import (
 )
 from companion.models.flags import Flag, FlagEvent
 from companion.models.grants import Grant
+from companion.models.integrations import HandedIn, Integration, IntegrationWard
 from companion.models.meetings import Meeting, MeetingEvent, Participant
 from companion.models.messages import Circuit, LinkToken, Message
 from companion.models.passport import CareContact, PassportConfirmation, PassportLine
@@ -33,7 +34,10 @@ __all__ = [
     "Flag",
     "FlagEvent",
     "Grant",
+    "HandedIn",
     "Heartbeat",
+    "Integration",
+    "IntegrationWard",
     "LinkToken",
     "Measure",
     "MeasureStatus",

@@ -2,7 +2,7 @@
 
 import csv
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -122,7 +122,7 @@ def import_discharges(
 
     `dry_run` goes all the way and then takes everything back. The list is read twice and never held in memory.
     """
-    checker = _Checker(db, settings, now)
+    checker = _Checker(db, settings, now, who)
     with _reopenable(lines) as file:
         report = _check_all(file, checker)
         if not report.readable or (report.problems and not partial):
@@ -136,11 +136,33 @@ def import_discharges(
     return report
 
 
+def import_rows(
+    db: Session, who: Actor, rows: Sequence[Mapping[str, str]], *, settings: Settings, now: datetime
+) -> Report:
+    """The same for rows that do not come as CSV, numbered from 1: all of them are recorded, or none when one is bad."""
+    checker = _Checker(db, settings, now, who)
+    report, good = Report(rows=len(rows)), []
+    for number, row in enumerate(rows, start=1):
+        try:
+            good.append((number, checker.discharge(dict(row))))
+        except Invalid as invalid:
+            report.reject(number, _sentences(invalid.problems))
+    if report.problems:
+        return report
+    with db.begin_nested() as savepoint:
+        _record_good(db, who, iter(good), checker, report, now)
+        if report.problems:
+            savepoint.rollback()
+            report.created = report.moved = report.unchanged = 0
+    return report
+
+
 class _Checker:
     """Rows into discharges, with what the database knows of units and municipalities read once."""
 
-    def __init__(self, db: Session, settings: Settings, now: datetime) -> None:
+    def __init__(self, db: Session, settings: Settings, now: datetime, who: Actor) -> None:
         self.places = Places.read(db)
+        self._who = who
         self._db, self._settings, self._today = db, settings, local_day(now)
 
     def discharge(self, cells: dict[str, str]) -> Discharge:
@@ -159,6 +181,8 @@ class _Checker:
             raise Invalid(invalid.problems | problems) from None
         if problems:
             raise Invalid(problems)
+        if not discharge.may_discharge(self._who, checked.ward):
+            raise Invalid({"ward": "unknown_ward"})
         return checked
 
 
@@ -183,7 +207,17 @@ def _check_all(file: IO[bytes], checker: _Checker) -> Report:
 def _record_all(
     db: Session, who: Actor, file: IO[bytes], checker: _Checker, report: Report, now: datetime
 ) -> None:
-    good = _good_rows(file, checker)
+    _record_good(db, who, _good_rows(file, checker), checker, report, now)
+
+
+def _record_good(
+    db: Session,
+    who: Actor,
+    good: Iterator[tuple[int, Discharge]],
+    checker: _Checker,
+    report: Report,
+    now: datetime,
+) -> None:
     while some := dict(islice(good, _AT_A_TIME)):
         outcomes = discharge.discharge_all(db, who, list(some.values()), now=now, places=checker.places)
         for line, outcome in zip(some, outcomes, strict=True):
