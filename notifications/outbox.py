@@ -31,6 +31,7 @@ LANES = ("code", "batch")
 NO_WORDS = "no_words"
 # Handed back untried: it says nothing about the provider.
 NOT_BEGUN = "not_begun"
+HELD_BACK = "weekly_cap"
 LEASE = timedelta(seconds=90)
 # A call that has not begun by then is handed back; one that has ends well within the lease.
 BEGIN_WITHIN = timedelta(seconds=45)
@@ -78,13 +79,22 @@ class Outbox:
         ).all()
         counts: Counter[str] = Counter()
         parcels = []
-        for letter in letters.load(db, due):
+        loaded = letters.load(db, due)
+        sent = letters.sent_lately(db, loaded, now) if lane == "batch" else {}
+        for letter in loaded:
             standing = "expired" if now >= letter.valid_until else letters.standing(db, letter, now)
+            had = sent.get(letter.patient_id, []) if letter.patient_id else []
+            if standing == "send" and (
+                enough := letters.enough_until(letter, had, self._settings.messages_a_week, now)
+            ):
+                letter.error_code, standing = HELD_BACK, enough
             if standing != "send":
                 counts[_put_aside(db, letter, standing, now)] += 1
                 continue
             try:
                 parcels.append(self._wrap(db, letter, now))
+                if not letter.relative_id:
+                    had.append(now)
                 counts["claimed"] += 1
             except (TemplateError, LookupError, ValueError) as error:
                 # One letter without words must not hold up all the others.
@@ -144,7 +154,11 @@ def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
         update(Message)
         .where(Message.id.in_([parcel.message_id for parcel in parcels]))
         .values(
-            state="sending", attempt=Message.attempt + 1, fence=Message.fence + 1, lease_until=now + LEASE
+            state="sending",
+            attempt=Message.attempt + 1,
+            fence=Message.fence + 1,
+            lease_until=now + LEASE,
+            error_code=None,
         )
         .execution_options(synchronize_session=False)
     )

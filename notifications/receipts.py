@@ -139,7 +139,7 @@ def apply_events(db: Session, now: datetime, limit: int = 500) -> int:
         .limit(limit)
         .with_for_update(skip_locked=True)
     ).all()
-    meant = {event.id: _delivery(db, event) for event in events}
+    meant = _deliveries(db, events)
     ids = {delivery.message_id for delivery in meant.values() if delivery}
     # In the order everybody else locks them, so that two processes never wait for each other.
     locked = select(Message).where(Message.id.in_(ids)).order_by(Message.id).with_for_update()
@@ -162,10 +162,18 @@ def beats(state: str, error_code: str | None, told: str) -> bool:
     return _RANK[told] > _RANK[state]
 
 
-def _delivery(db: Session, event: ProviderEvent) -> Delivery | None:
-    if event.delivery_id and (delivery := db.get(Delivery, event.delivery_id)):
-        return delivery
-    return db.scalars(select(Delivery).where(Delivery.provider_id == event.provider_id).limit(1)).first()
+def _deliveries(db: Session, events: Sequence[ProviderEvent]) -> dict[int, Delivery | None]:
+    """The attempt each event is about: by our own id, else by the provider's."""
+    own = {event.delivery_id for event in events if event.delivery_id}
+    theirs = {event.provider_id for event in events}
+    found = db.scalars(
+        select(Delivery).where(or_(Delivery.id.in_(own), Delivery.provider_id.in_(theirs)))
+    ).all()
+    by_own = {delivery.id: delivery for delivery in found}
+    by_theirs = {delivery.provider_id: delivery for delivery in found}
+    return {
+        event.id: by_own.get(event.delivery_id or "") or by_theirs.get(event.provider_id) for event in events
+    }
 
 
 def _apply(db: Session, message: Message, delivery: Delivery, event: ProviderEvent, now: datetime) -> None:

@@ -51,5 +51,7 @@ class Settings(BaseSettings):
     sms: Literal["sandbox", "twilio"] = "sandbox"
     sms_per_second: float = Field(10, gt=0)
     in_flight: int = Field(32, gt=0)
+    # Unasked ones to one patient; appointments are never held back.
+    messages_a_week: int = Field(7, gt=0)
     institution: str = "UNN"
     twilio: TwilioSettings = Field(default_factory=TwilioSettings)

@@ -213,6 +213,7 @@ MESSAGE_KINDS: Mapping[str, str] = {
 MESSAGE_STATES: Mapping[str, tuple[str, str]] = {
     "queued": (_("venter på å bli sendt"), ""),
     "sending": (_("sendes nå"), ""),
+    "held_back": (_("venter: nok meldinger denne uka"), ""),
     "accepted": (_("sendt"), ""),
     "sent": (_("sendt"), ""),
     "delivered": (_("kom fram"), "ok"),

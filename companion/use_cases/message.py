@@ -1,15 +1,17 @@
 """Letters: written by the other use-cases in their own transaction, worded and carried by `notifications`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from companion.crypto import KeyRing
+from companion.library import plan_template
 from companion.models import CheckIn, Flag, FlagEvent, Grant, Meeting, Message, Patient, Plan, Relative
 from companion.rules.delivery_codes import explain
 from companion.rules.quiet_hours import next_allowed
@@ -19,6 +21,13 @@ CODE_LANE = frozenset({"sign_in_code", "new_link", "reply"})
 # The person asked for these a moment ago, so they reach also those who otherwise want to be phoned.
 ASKED_FOR = CODE_LANE
 ABOUT_CHECK_IN = frozenset({"check_in", "reminder"})
+# What can wait for another day when somebody has had enough messages.
+HELD_BACK = ABOUT_CHECK_IN | {"welcome"}
+MAY_HAVE_ARRIVED = ("sending", "unknown", "accepted", "sent", "delivered", "delivery_unknown")
+WEEK = timedelta(days=7)
+LOOK_BACK = timedelta(days=31)
+# A message a few minutes late must not push the next one past its hour.
+LATE_AT_MOST = timedelta(hours=1)
 STRANGERS_A_DAY = 50
 _MOBILE = re.compile(r"\+47[49][0-9]{7}")
 # If nobody knows whether one of these arrived, a human had better ask.
@@ -161,6 +170,42 @@ def load(db: Session, ids: Iterable[int]) -> list[Message]:
             .order_by(Message.id)
         )
     )
+
+
+def sent_lately(db: Session, letters: Iterable[Message], now: datetime) -> dict[UUID, list[datetime]]:
+    """When the patients these letters are for were last sent something unasked, or may have been; the oldest first."""
+    patients = {letter.patient_id for letter in letters if letter.patient_id}
+    when = func.coalesce(Message.settled_at, Message.next_attempt_at)
+    rows = db.execute(
+        select(Message.patient_id, when)
+        .where(
+            Message.patient_id.in_(patients),
+            Message.relative_id.is_(None),
+            Message.lane == "batch",
+            Message.state.in_(MAY_HAVE_ARRIVED),
+            when > now - LOOK_BACK,
+        )
+        .order_by(when)
+    )
+    found: dict[UUID, list[datetime]] = {patient_id: [] for patient_id in patients}
+    for patient_id, moment in rows:
+        if patient_id:
+            found[patient_id].append(moment)
+    return found
+
+
+def enough_until(message: Message, sent: Sequence[datetime], a_week: int, now: datetime) -> datetime | None:
+    """Until when the person has had enough messages; None when this one may go. An appointment is never held back."""
+    if message.kind not in HELD_BACK or message.relative_id:
+        return None
+    this_week = [moment for moment in sent if moment > now - WEEK]
+    moments = [this_week[-a_week] + WEEK] if len(this_week) >= a_week else []
+    if message.check_in is not None and sent:
+        days = plan_template(message.check_in.plan.template).days_between_messages
+        if days:
+            moments.append(sent[-1] + timedelta(days=days) - LATE_AT_MOST)
+    until = max(moments, default=now)
+    return until if until > now else None
 
 
 def standing(db: Session, message: Message, now: datetime) -> Literal["send", "cancel"] | datetime:
