@@ -293,7 +293,10 @@ def from_identity(
     At the patients' door a relative may come in too. A relative whose national id nobody wrote down is recognised when the
     session `before` was theirs, by link or code, and the birth dates agree. Raises `NotFound` for somebody we do not know.
     """
-    person = _identified(db, audience, str(claims["pid"])) or _recognised(db, before, str(claims["pid"]), now)
+    pid = str(claims["pid"])
+    person = _identified(db, audience, pid)
+    if person is None and audience != "professional":
+        person = _recognised(db, before, pid, now)
     if person is None:
         raise NotFound
     opened = _open(db, _audience(person), Level.high, now, person_id=person.id)

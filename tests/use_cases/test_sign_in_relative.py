@@ -61,3 +61,10 @@ def test_a_national_id_on_the_consent_is_enough(db: Session, now: datetime) -> N
     anne = give(db, now, birth_date=None, national_id=known).relative
     assert anne.birth_date == cast.ANNE_BORN.isoformat()
     assert sign_in.from_identity(db, "patient", {"pid": ANNE_ID}, now=now).sign_in.relative_id == anne.id
+
+
+def test_not_at_the_professionals_door(db: Session, now: datetime) -> None:
+    anne = give(db, now).relative
+    before = session_of(db, anne, Level.code, now).sign_in
+    with pytest.raises(NotFound):
+        sign_in.from_identity(db, "professional", {"pid": ANNE_ID}, before=before, now=now)
