@@ -26,7 +26,7 @@ from companion.models import DemoClock, Membership, Municipality, Professional, 
 from companion.models.places import UNIT_KINDS
 from companion.rules.access import SYSTEM, Actor, Level
 from companion.settings import Settings
-from companion.use_cases import places, privacy
+from companion.use_cases import integration, places, privacy
 from companion.use_cases.import_ import import_discharges
 from companion.use_cases.places import ROLES
 
@@ -45,9 +45,11 @@ app = typer.Typer(
 unit_app = typer.Typer(no_args_is_help=True, help="Wards and teams.")
 professional_app = typer.Typer(no_args_is_help=True, help="Staff and therapists.")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit log.")
+integration_app = typer.Typer(no_args_is_help=True, help="Programs that hand in discharges.")
 app.add_typer(unit_app, name="unit")
 app.add_typer(professional_app, name="professional")
 app.add_typer(audit_app, name="audit")
+app.add_typer(integration_app, name="integration")
 
 
 @app.command()
@@ -135,6 +137,34 @@ def professional_list() -> None:
         for person in sorted(db.scalars(people), key=lambda one: one.name):
             works = ", ".join(f"{member.unit.key} ({member.role})" for member in person.memberships)
             print("\t".join((person.name, person.title, works or "-")))
+
+
+@integration_app.command("add")
+def integration_add(
+    name: Annotated[str, typer.Argument(help="Which program, such as dips-unn")],
+    ward: Annotated[list[str], typer.Option(help="A ward's key; may be given several times")],
+) -> None:
+    """Add an account for a program, and print its token: this once, it is not kept."""
+    with _told(), _session() as db:
+        account, token = integration.add(db, name, ward, now=_now(db))
+        print(f"Added {account.name}: {', '.join(one.key for one in account.wards)}. Its token, shown only now:")
+        print(token)
+
+
+@integration_app.command("list")
+def integration_list() -> None:
+    """Every account, one a line."""
+    with _told(), _session() as db:
+        for account in integration.accounts(db):
+            state = f"revoked {account.revoked_at:%Y-%m-%d}" if account.revoked_at else "open"
+            print("\t".join((account.name, state, ", ".join(ward.key for ward in account.wards))))
+
+
+@integration_app.command("revoke")
+def integration_revoke(name: str) -> None:
+    """Shut an account for good; its token opens nothing any more."""
+    with _told(), _session() as db:
+        print(f"Revoked {integration.revoke(db, name, now=_now(db)).name}.")
 
 
 @app.command("import")

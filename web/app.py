@@ -29,6 +29,7 @@ from web.deps import GuardedRoute, House
 from web.frame import Frame
 from web.oidc import Client, Door
 from web.routes import (
+    api,
     case,
     check_in,
     discharge,
@@ -53,6 +54,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     entry.router,
     health.router,
     hooks.router,
+    api.router,
     meeting.router,
     staff.router,
     case.router,

@@ -4,6 +4,7 @@ The guard of every route runs first; see `web.security.access` for what a route 
 """
 
 import contextlib
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,9 +12,10 @@ from typing import Annotated, Any, cast
 from uuid import UUID
 
 import jinja2
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, HTTPException, Request, Security
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.datastructures import UploadFile
@@ -26,7 +28,7 @@ from companion.errors import LevelTooLow, NotAllowed
 from companion.models import Patient, Professional, Relative, SignIn, Stay, Unit
 from companion.rules.access import Actor, Level
 from companion.settings import Settings
-from companion.use_cases import privacy, sign_in
+from companion.use_cases import integration, privacy, sign_in
 from notifications.settings import TwilioSettings
 from web import pages
 from web.oidc import Door
@@ -140,8 +142,8 @@ def get_db(request: Request) -> Iterator[Session]:
 
 
 async def get_fields(request: Request) -> Fields:
-    """The posted form, files left out. A hook reads its own: what was signed is the body as it came."""
-    if request.method in SAFE or access_of(request.scope["endpoint"]).audience == "hook":
+    """The posted form, files left out. Hooks and programs read their own: the body as it came."""
+    if request.method in SAFE or access_of(request.scope["endpoint"]).audience in ("hook", "integration"):
         return Fields()
     form = await request.form(max_files=0)
     return Fields(
@@ -153,6 +155,24 @@ async def get_fields(request: Request) -> Fields:
     )
 
 
+async def get_json(request: Request) -> object:
+    """What a program posted. 400 when it is not JSON; halves of characters and NUL are taken out, as from forms."""
+    try:
+        return _texts(json.loads(await request.body()))
+    except (ValueError, RecursionError):
+        raise HTTPException(400) from None
+
+
+def _texts(sent: object) -> object:
+    if isinstance(sent, str):
+        return _text(sent)
+    if isinstance(sent, list):
+        return [_texts(one) for one in sent]
+    if isinstance(sent, dict):
+        return {_text(name): _texts(one) for name, one in sent.items()}
+    return sent
+
+
 def _text(typed: str) -> str:
     """What can be kept and shown: no halves of characters, which no answer could carry, and no NUL, which PostgreSQL refuses."""
     return typed.encode(errors="replace").decode().replace("\0", "")
@@ -162,6 +182,7 @@ TheHouse = Annotated[House, Depends(house_of)]
 Now = Annotated[datetime, Depends(now_of)]
 Db = Annotated[Session, Depends(get_db, scope="function")]
 Posted = Annotated[Fields, Depends(get_fields)]
+SentJson = Annotated[object, Depends(get_json)]
 
 
 # --- who is asking ----------------------------------------------------------------------------------------------------
@@ -189,6 +210,8 @@ def guard(request: Request, db: Db, now: Now, fields: Posted) -> None:
         if signed is None:
             raise SignInNeeded(access.audience)
         _check_person(access, signed, house.settings)
+    if access.audience == "integration":
+        request.state.program = _program(request, db)
     if unsafe and access.audience not in WITHOUT_TOKEN:
         _check_form(request, db, now, fields)
 
@@ -198,6 +221,14 @@ def _check_person(access: Access, signed: Signed, settings: Settings) -> None:
         raise NotAllowed(f"for {access.audience}")
     if signed.actor.level < (level := access.needs(settings)):
         raise LevelTooLow(level.name)
+
+
+def _program(request: Request, db: Db) -> Actor:
+    kind, _space, token = request.headers.get("authorization", "").partition(" ")
+    found = integration.from_token(db, token.strip()) if kind.lower() == "bearer" else None
+    if found is None:
+        raise SignInNeeded("integration")
+    return found
 
 
 def _check_form(request: Request, db: Db, now: Now, fields: Fields) -> None:
@@ -225,6 +256,16 @@ def door(request: Request, db: Db, now: Now) -> Actor | SignIn:
     return signed.sign_in if signed.actor.level is Level.link else signed.actor
 
 
+# The guard has read the token; here it is only told to the description of the door.
+_token = HTTPBearer(auto_error=False, scheme_name="token", description="The token of an integration account")
+
+
+def program(request: Request, _given: Annotated[object, Security(_token)]) -> Actor:
+    """The program asking. Only for routes whose audience is integrations."""
+    return cast(Actor, request.state.program)
+
+
+Program = Annotated[Actor, Depends(program)]
 MaybeSigned = Annotated[Signed | None, Depends(signed_in)]
 Who = Annotated[Actor, Depends(who)]
 MeetingDoor = Annotated[Actor | SignIn, Depends(door)]
@@ -430,13 +471,12 @@ class GuardedRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         access_of(endpoint)
         options["dependencies"] = [Depends(guard), *(options.get("dependencies") or [])]
-        options.setdefault("include_in_schema", False)
         super().__init__(path, endpoint, **options)
 
 
-def new_router() -> APIRouter:
-    """A router whose routes are guarded."""
-    return APIRouter(route_class=GuardedRoute, include_in_schema=False)
+def new_router(*, documented: bool = False) -> APIRouter:
+    """A router whose routes are guarded. `documented`: they stand in the description for programs."""
+    return APIRouter(route_class=GuardedRoute, include_in_schema=documented)
 
 
 @contextlib.contextmanager

@@ -52,6 +52,7 @@ TABLE: tuple[tuple[type[Exception], Wrong], ...] = (
     (TimeoutError, Wrong(503, "away")),
 )
 BY_STATUS = {
+    400: "invalid",
     404: "not_found",
     405: "not_found",
     403: "not_allowed",
@@ -110,7 +111,7 @@ def failure(request: Request, status: int) -> Response:
 def _sign_in(request: Request, error: Exception) -> Response:
     needed = cast(SignInNeeded, error).audience
     if _is_program(request):
-        return JSONResponse({"error": "sign_in"}, 401)
+        return JSONResponse({"error": "sign_in"}, 401, {"WWW-Authenticate": "Bearer"})
     return RedirectResponse(
         "/sign-in" + _way_back(request, {"to": needed} if needed == "professional" else {}), 303
     )

@@ -256,3 +256,20 @@ def test_the_door_is_a_command(settings: Settings) -> None:
     )
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr == "COMPANION_KEYS is not set; see README, configuration\n"
+
+
+def test_a_program_gets_an_account_and_loses_it(run: Run) -> None:
+    assert run("migrate").returncode == 0
+    assert run("unit", "add", "post3", "--kind", "ward", "--name", "Post 3", "--municipality", "5501").returncode == 0
+    added = run("integration", "add", "dips", "--ward", "post3")
+    assert (added.returncode, added.stderr) == (0, "")
+    token = added.stdout.splitlines()[-1]
+    assert len(token) > 40
+    listed = run("integration", "list")
+    assert listed.stdout == "dips\topen\tpost3\n"
+    assert token not in listed.stdout
+    assert run("integration", "add", "dips", "--ward", "post3").returncode == 1
+    assert run("integration", "add", "other", "--ward", "nowhere").returncode == 1
+    assert run("integration", "revoke", "dips").stdout == "Revoked dips.\n"
+    assert "revoked" in run("integration", "list").stdout
+    assert run("integration", "revoke", "nobody").returncode == 1
