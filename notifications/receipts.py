@@ -210,7 +210,6 @@ def _not_delivered(
         return
     if code not in CODES:
         log.error("unknown_code", code=code)
-    db.flush()
     may_resend = _worth_another_try(db, message, code, now)
     message.lease_until, message.error_code = None, code
     if may_resend:
@@ -226,6 +225,7 @@ def _worth_another_try(db: Session, message: Message, code: str, now: datetime) 
         return False
     if message.state not in ("sending", "unknown", "accepted", "sent"):
         return False
+    db.flush()
     tries = select(func.count()).where(Delivery.message_id == message.id, Delivery.outcome == "undelivered")
     return db.scalar(tries) == 1
 

@@ -1,0 +1,119 @@
+"""The orders in which a provider can tell what happened, against a model that fits on a page."""
+
+from datetime import timedelta
+from itertools import chain, permutations, product
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from companion.models import Message
+from notifications import receipts
+from notifications.models import Delivery, ProviderEvent
+from tests.use_cases.small_ward import at
+
+RANK = {"accepted": 2, "sent": 3, "undelivered": 4, "failed": 4, "delivered": 4}
+MEANS = {"queued": "accepted", "sending": "accepted", "sent": "sent", "delivered": "delivered"}
+TOLD = (
+    ("queued", "sending", "sent", "delivered", "sent"),
+    ("queued", "sent", "undelivered", "sent", "undelivered"),
+    ("sending", "sent", "undelivered", "delivered", "nonsense"),
+    ("queued", "sent", "failed", "delivered", "undelivered"),
+    ("sent", "delivered", "delivered", "failed", "sending"),
+    ("accepted", "sending", "sent", "delivered", "undelivered"),
+    ("queued", "sending", "sent", "failed", "failed"),
+)
+# All of them take a minute (run so when the rules change); these touch every set and every state.
+EVERY = 8
+BEFORE = ("sending", "unknown", "accepted", "sent", "expired", "delivery_unknown")
+
+
+def model(before: str, told: tuple[str, ...]) -> str:
+    """The highest rank wins; of two final ones the first, save that *delivered* corrects *undelivered*."""
+    state = before
+    gone = False  # once it has been told that it did not arrive, only *delivered* is news
+    for status in told:
+        means = MEANS.get(status, status)
+        if means not in RANK or (gone and means != "delivered"):
+            continue
+        rank = RANK.get(state, 3 if state == "delivery_unknown" else 1)
+        if RANK[means] > rank or (state == "undelivered" and means == "delivered"):
+            state = means
+            gone = means in ("undelivered", "failed")
+        elif means == "delivered":
+            gone = False
+    return state
+
+
+def orders() -> list[tuple[str, tuple[str, ...]]]:
+    """Every order of every set, with and without the last one (news gets lost), from every state it can meet."""
+    sets = chain(TOLD, (told[:4] for told in TOLD), (told[:3] for told in TOLD))
+    different = sorted(set(chain.from_iterable(permutations(told) for told in sets)))
+    every = list(product(BEFORE, different))
+    return (
+        every + [(before, (*told, told[0], *told)) for before, told in every][: max(0, 10_000 - len(every))]
+    )
+
+
+def test_every_order_ends_as_the_model_says(db: Session) -> None:
+    cases = orders()[::EVERY]
+    assert len(cases) >= 1_000
+    messages = [
+        {
+            "id": number,
+            "kind": "reply",
+            "lane": "code",
+            "dedupe_key": f"case {number}",
+            "language": "nb",
+            "params": {},
+            "created_at": at(0),
+            "not_before": at(0),
+            "valid_until": at(0) + timedelta(days=1),
+            "next_attempt_at": at(0),
+            "state": before,
+            "attempt": 1,
+            "fence": 1,
+        }
+        for number, (before, _) in enumerate(cases, 1)
+    ]
+    deliveries = [
+        {
+            "id": f"a{number}",
+            "message_id": number,
+            "attempt": 1,
+            "fence": 1,
+            "channel": "sms",
+            "address": "+4740000001",
+            "started_at": at(0),
+            "reconciled": 0,
+            "polled": 0,
+        }
+        for number in range(1, len(cases) + 1)
+    ]
+    # In the order of time: the first news about every letter, then the second.
+    rounds = max(len(told) for _, told in cases)
+    events = [
+        {
+            "delivery_id": f"a{number}",
+            "provider_id": f"SM{number}",
+            "status": told[turn],
+            "error_code": "30005" if told[turn] in ("undelivered", "failed") else None,
+            "at": at(0),
+            "digest": f"{number}:{turn}",
+        }
+        for turn in range(rounds)
+        for number, (_, told) in enumerate(cases, 1)
+        if turn < len(told)
+    ]
+    db.execute(insert(Message), messages)
+    db.execute(insert(Delivery), deliveries)
+    db.execute(insert(ProviderEvent), events)
+    while receipts.apply_events(db, at(0), limit=500):
+        db.flush()
+        db.expunge_all()
+    ended = dict(db.execute(select(Message.id, Message.state)).all())
+    wrong = [
+        (case, ended[number], model(*case))
+        for number, case in enumerate(cases, 1)
+        if ended[number] != model(*case)
+    ]
+    assert wrong == []
