@@ -147,7 +147,9 @@ def integration_add(
     """Add an account for a program, and print its token: this once, it is not kept."""
     with _told(), _session() as db:
         account, token = integration.add(db, name, ward, now=_now(db))
-        print(f"Added {account.name}: {', '.join(one.key for one in account.wards)}. Its token, shown only now:")
+        print(
+            f"Added {account.name}: {', '.join(one.key for one in account.wards)}. Its token, shown only now:"
+        )
         print(token)
 
 

@@ -23,9 +23,7 @@ class SystemClock:
 class ShiftedClock:
     """The machine's clock plus a shift: the demo's and the tests' clock that can be moved."""
 
-    def __init__(
-        self, shift: timedelta = timedelta(0), base: Clock | None = None
-    ) -> None:
+    def __init__(self, shift: timedelta = timedelta(0), base: Clock | None = None) -> None:
         self.shift = shift
         self._base = base or SystemClock()
 

@@ -36,9 +36,7 @@ class KeyRing:
     def encrypt(self, text: str, place: str) -> bytes:
         """The text sealed for one place (`table.column`); moved elsewhere it does not open."""
         nonce = os.urandom(_NONCE)
-        sealed = self._ciphers[self._newest].encrypt(
-            nonce, text.encode(), place.encode()
-        )
+        sealed = self._ciphers[self._newest].encrypt(nonce, text.encode(), place.encode())
         return self._newest.encode() + b":" + nonce + sealed
 
     def decrypt(self, blob: bytes, place: str) -> str:
@@ -54,9 +52,7 @@ class KeyRing:
 
     def index(self, text: str, place: str) -> str:
         """A keyed fingerprint (HMAC-SHA-256, hex) by which a sealed value can be found but not read."""
-        return hmac.new(
-            self._index_key, f"{place}\0{text}".encode(), hashlib.sha256
-        ).hexdigest()
+        return hmac.new(self._index_key, f"{place}\0{text}".encode(), hashlib.sha256).hexdigest()
 
 
 def token_hash(token: str) -> str:

@@ -17,9 +17,7 @@ from companion.settings import Settings
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-def make_engine(
-    settings: Settings, *, pool_size: int = 4, force_custom_plan: bool = False
-) -> Engine:
+def make_engine(settings: Settings, *, pool_size: int = 4, force_custom_plan: bool = False) -> Engine:
     """An engine that carries the keys of `settings`. `force_custom_plan` is for the dispatcher's connections on PostgreSQL.
 
     Raises `Misconfigured` when the keys are missing or malformed.

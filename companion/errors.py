@@ -26,9 +26,7 @@ class Invalid(CompanionError):
     """What was typed does not do. `problems` maps a field's name to a problem code such as `missing` or `too_long`."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
-        super().__init__(
-            ", ".join(f"{field}: {code}" for field, code in problems.items())
-        )
+        super().__init__(", ".join(f"{field}: {code}" for field, code in problems.items()))
         self.problems = dict(problems)
 
 

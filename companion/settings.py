@@ -34,9 +34,7 @@ class Settings(BaseSettings):
         if self.environment == "production":
             for name in ("keys", "index_key"):
                 if not getattr(self, name).get_secret_value():
-                    raise Misconfigured(
-                        f"COMPANION_{name.upper()} is not set; see README, configuration"
-                    )
+                    raise Misconfigured(f"COMPANION_{name.upper()} is not set; see README, configuration")
             return self
         update = {}
         if not self.keys.get_secret_value():

@@ -39,7 +39,7 @@ class DischargeForm:
     fields: Mapping[str, str]
     rows: tuple[Row, ...] = (Row(),)
     relative: Mapping[str, str] = field(default_factory=dict)
-    scopes: tuple[str, ...] = ("passport", "meetings")
+    scopes: tuple[str, ...] = ("passport", "measures", "meetings")
     lines: Mapping[str, str] = field(default_factory=dict)
 
     @property

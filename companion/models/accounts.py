@@ -25,15 +25,9 @@ class SignIn(Base):
     csrf: Mapped[str] = mapped_column(String(44))
     audience: Mapped[str] = mapped_column(String(12))
     level: Mapped[str] = mapped_column(String(5))
-    patient_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("patient.id"), index=True
-    )
-    relative_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("relative.id"), index=True
-    )
-    professional_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("professional.id"), index=True
-    )
+    patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)
+    relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"), index=True)
+    professional_id: Mapped[UUID | None] = mapped_column(ForeignKey("professional.id"), index=True)
     unit_id: Mapped[UUID | None] = mapped_column(ForeignKey("unit.id"))
     link_token_id: Mapped[int | None] = mapped_column(ForeignKey("link_token.id"))
     idp_issuer: Mapped[str | None] = mapped_column(String(200))
@@ -62,7 +56,7 @@ class OneTimeCode(Base):
 
 
 class Attempt(Base):
-    """One wrong try at a door, so that guessing slows down. `door`: `code`, `typed_code`; `subject_index` is what was tried on."""
+    """One try at a door, so that guessing slows down. `door`: `typed_code`, `new_link`; `subject_index`: what was tried on."""
 
     __tablename__ = "attempt"
     __table_args__ = (Index("ix_attempt_subject", "door", "subject_index", "at"),)

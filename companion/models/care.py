@@ -28,9 +28,7 @@ class Stay(Identified, Base):
 
     patient: Mapped[Patient] = relationship()
     ward: Mapped[Unit] = relationship()
-    measures: Mapped[list["Measure"]] = relationship(
-        back_populates="stay", order_by="Measure.number"
-    )
+    measures: Mapped[list["Measure"]] = relationship(back_populates="stay", order_by="Measure.number")
     plan: Mapped["Plan"] = relationship(back_populates="stay", uselist=False)
 
 
@@ -60,9 +58,7 @@ class Measure(Identified, Base):
     title: Mapped[str] = mapped_column(Encrypted("measure.title"))
     why: Mapped[str | None] = mapped_column(Encrypted("measure.why"))
     owner: Mapped[str] = mapped_column(String(12))
-    owner_unit_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("unit.id"), index=True
-    )
+    owner_unit_id: Mapped[UUID | None] = mapped_column(ForeignKey("unit.id"), index=True)
     due_on: Mapped[date]
     created_at: Mapped[datetime]
 
@@ -86,7 +82,7 @@ class Measure(Identified, Base):
 
 
 class MeasureStatus(Identified, Base):
-    """How far a measure is: `not_started` (with `reason`), `unknown`, `started`, `done`, `declined`, `cancelled`. Never edited."""
+    """How far a measure is, never edited: `not_started` (with `reason`), `unknown`, `started`, `done`, `declined`, `cancelled`."""
 
     __tablename__ = "measure_status"
 
@@ -102,7 +98,7 @@ class MeasureStatus(Identified, Base):
 
 
 class Plan(Identified, Base):
-    """Which check-ins follow a stay. `state`: `active`, `paused` (readmitted, or on wish), `stopped` (died, or opted out), `done`."""
+    """Which check-ins follow a stay. `state`: `active`, `paused` (readmitted, or on wish), `stopped` (died), `done` (a new stay)."""
 
     __tablename__ = "plan"
 
@@ -114,16 +110,12 @@ class Plan(Identified, Base):
 
     stay: Mapped[Stay] = relationship(back_populates="plan")
     patient: Mapped[Patient] = relationship()
-    check_ins: Mapped[list["CheckIn"]] = relationship(
-        back_populates="plan", order_by="CheckIn.day"
-    )
-    events: Mapped[list["PlanEvent"]] = relationship(
-        order_by="(PlanEvent.at, PlanEvent.id)"
-    )
+    check_ins: Mapped[list["CheckIn"]] = relationship(back_populates="plan", order_by="CheckIn.day")
+    events: Mapped[list["PlanEvent"]] = relationship(order_by="(PlanEvent.at, PlanEvent.id)")
 
 
 class PlanEvent(Identified, Base):
-    """What happened to a plan: `made`, `moved`, `paused`, `resumed`, `stopped`; `reason` such as `readmitted`, `died`, `opted_out`."""
+    """What happened to a plan: `made`, `moved`, `paused`, `resumed`, `stopped`; `reason` such as `readmitted`, `died`."""
 
     __tablename__ = "plan_event"
 

@@ -16,8 +16,8 @@ from companion.models.types import Encrypted, JsonEncrypted
 class Flag(Identified, Base):
     """Something a human must see. `level` red or amber; `state` open, claimed, closed; `code` says why.
 
-    `code` is a triage reason (`companion.rules.triage`) or `no_answer`, `undeliverable`, `parked_message`, `reply_not_understood`.
-    `quote` is the person's own words; `params` what the sentence about it needs. `respond_by`: by when a human is to have seen it.
+    `code` is a triage reason (`companion.rules.triage`) or another of `web.sentences.FLAGS`, such as `undeliverable`. `quote` is the
+    person's own words; `params` what the sentence about it needs. `respond_by`: by when a human is to have seen it.
     """
 
     __tablename__ = "flag"
@@ -34,9 +34,7 @@ class Flag(Identified, Base):
 
     patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
     unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"))
-    check_in_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("check_in.id"), index=True
-    )
+    check_in_id: Mapped[UUID | None] = mapped_column(ForeignKey("check_in.id"), index=True)
     measure_id: Mapped[UUID | None] = mapped_column(ForeignKey("measure.id"))
     message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"), index=True)
     code: Mapped[str] = mapped_column(String(40))
@@ -47,9 +45,7 @@ class Flag(Identified, Base):
     state: Mapped[str] = mapped_column(String(8), default="open")
     opened_at: Mapped[datetime]
     respond_by: Mapped[datetime]
-    claimed_by_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("professional.id"), index=True
-    )
+    claimed_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("professional.id"), index=True)
     claimed_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(24))

@@ -34,9 +34,7 @@ class Meeting(Identified, Base):
     participants: Mapped[list["Participant"]] = relationship(
         back_populates="meeting", order_by="Participant.position"
     )
-    events: Mapped[list["MeetingEvent"]] = relationship(
-        order_by="(MeetingEvent.at, MeetingEvent.id)"
-    )
+    events: Mapped[list["MeetingEvent"]] = relationship(order_by="(MeetingEvent.at, MeetingEvent.id)")
 
 
 class Participant(Identified, Base):
@@ -48,12 +46,8 @@ class Participant(Identified, Base):
     position: Mapped[int]
     role: Mapped[str] = mapped_column(String(12))
     patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"))
-    relative_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("relative.id"), index=True
-    )
-    professional_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("professional.id"), index=True
-    )
+    relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"), index=True)
+    professional_id: Mapped[UUID | None] = mapped_column(ForeignKey("professional.id"), index=True)
     admitted_at: Mapped[datetime | None]
 
     meeting: Mapped[Meeting] = relationship(back_populates="participants")

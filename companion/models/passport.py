@@ -45,9 +45,7 @@ class PassportLine(Identified, Base):
     critical: Mapped[bool] = mapped_column(default=False)
     written_by_kind: Mapped[str] = mapped_column(String(12))
     written_by_id: Mapped[UUID | None]
-    written_by_name: Mapped[str] = mapped_column(
-        Encrypted("passport_line.written_by_name")
-    )
+    written_by_name: Mapped[str] = mapped_column(Encrypted("passport_line.written_by_name"))
     written_by_unit: Mapped[str | None] = mapped_column(String(120))
     written_at: Mapped[datetime]
     replaces_id: Mapped[UUID | None] = mapped_column(ForeignKey("passport_line.id"))

@@ -22,18 +22,14 @@ class Patient(Identified, Base):
 
     name: Mapped[str] = mapped_column(Encrypted("patient.name"))
     national_id: Mapped[str] = mapped_column(Encrypted("patient.national_id"))
-    national_id_index: Mapped[str] = mapped_column(
-        BlindIndex("national_id"), unique=True
-    )
+    national_id_index: Mapped[str] = mapped_column(BlindIndex("national_id"), unique=True)
     birth_date: Mapped[str] = mapped_column(Encrypted("patient.birth_date"))
     phone: Mapped[str | None] = mapped_column(Encrypted("patient.phone"))
     phone_index: Mapped[str | None] = mapped_column(BlindIndex("phone"), index=True)
     phone_state: Mapped[str] = mapped_column(String(12), default="ok")
     contact_by: Mapped[str] = mapped_column(String(8), default="sms")
     language: Mapped[str] = mapped_column(String(2), default="nb")
-    municipality_number: Mapped[str] = mapped_column(
-        ForeignKey("municipality.number"), index=True
-    )
+    municipality_number: Mapped[str] = mapped_column(ForeignKey("municipality.number"), index=True)
     hour: Mapped[time | None]
     died_on: Mapped[date | None]
     color_scheme: Mapped[str] = mapped_column(String(5), default="auto")
@@ -60,9 +56,7 @@ class Relative(Identified, Base):
 
     name: Mapped[str] = mapped_column(Encrypted("relative.name"))
     national_id: Mapped[str | None] = mapped_column(Encrypted("relative.national_id"))
-    national_id_index: Mapped[str | None] = mapped_column(
-        BlindIndex("national_id"), unique=True
-    )
+    national_id_index: Mapped[str | None] = mapped_column(BlindIndex("national_id"), unique=True)
     birth_date: Mapped[str | None] = mapped_column(Encrypted("relative.birth_date"))
     phone: Mapped[str | None] = mapped_column(Encrypted("relative.phone"))
     phone_index: Mapped[str | None] = mapped_column(BlindIndex("phone"), index=True)
@@ -85,9 +79,7 @@ class Professional(Identified, Base):
 
     name: Mapped[str] = mapped_column(Encrypted("professional.name"))
     national_id: Mapped[str] = mapped_column(Encrypted("professional.national_id"))
-    national_id_index: Mapped[str] = mapped_column(
-        BlindIndex("national_id"), unique=True
-    )
+    national_id_index: Mapped[str] = mapped_column(BlindIndex("national_id"), unique=True)
     title: Mapped[str] = mapped_column(String(60))
     phone: Mapped[str | None] = mapped_column(String(20))
     language: Mapped[str] = mapped_column(String(2), default="nb")

@@ -33,6 +33,4 @@ class Unit(Identified, Base):
     phone: Mapped[str | None] = mapped_column(String(20))
     hours: Mapped[str | None] = mapped_column(String(60))
     trust: Mapped[str | None] = mapped_column(String(40))
-    municipality_number: Mapped[str | None] = mapped_column(
-        ForeignKey("municipality.number"), index=True
-    )
+    municipality_number: Mapped[str | None] = mapped_column(ForeignKey("municipality.number"), index=True)

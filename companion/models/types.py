@@ -23,9 +23,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(
-        self, value: datetime | None, dialect: Dialect
-    ) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """UTC for the database; SQLite keeps it without a zone."""
         if value is None:
             return None
@@ -34,15 +32,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
-    def process_result_value(
-        self, value: datetime | None, dialect: Dialect
-    ) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """The moment, aware, in UTC."""
         if value is None:
             return None
-        return (
-            value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        )
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Encrypted(TypeDecorator[str]):
@@ -61,9 +55,7 @@ class Encrypted(TypeDecorator[str]):
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
         """The text again."""
-        return (
-            None if value is None else _ring(dialect).decrypt(bytes(value), self.place)
-        )
+        return None if value is None else _ring(dialect).decrypt(bytes(value), self.place)
 
 
 class JsonEncrypted(TypeDecorator[Any]):
@@ -84,11 +76,7 @@ class JsonEncrypted(TypeDecorator[Any]):
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> Any:
         """The value again."""
-        return (
-            None
-            if value is None
-            else json.loads(_ring(dialect).decrypt(bytes(value), self.place))
-        )
+        return None if value is None else json.loads(_ring(dialect).decrypt(bytes(value), self.place))
 
 
 class BlindIndex(TypeDecorator[str]):

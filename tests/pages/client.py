@@ -217,7 +217,11 @@ def shows_patient_data(path: str) -> bool:
     """Whether the route of an address declares `patient_data`."""
     for router in ROUTERS:
         for route in router.routes:
-            if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and route.path_regex.fullmatch(path):
+            if (
+                isinstance(route, APIRoute)
+                and "GET" in (route.methods or ())
+                and route.path_regex.fullmatch(path)
+            ):
                 return access_of(route.endpoint).patient_data
     return False
 
@@ -282,7 +286,9 @@ def _check_labels(page: Opened) -> None:
             if tag == "input" and element.get("type") in _UNLABELLED:
                 continue
             labels = (id(element) in wrapped, element.get("id") in labelled, element.get("aria-label"))
-            assert any(labels) or element.get("aria-labelledby"), f"{page.path}: {tag} {element.get('name')} has no label"
+            assert any(labels) or element.get("aria-labelledby"), (
+                f"{page.path}: {tag} {element.get('name')} has no label"
+            )
 
 
 def check_headers(page: Opened) -> None:

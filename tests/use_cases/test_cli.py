@@ -260,7 +260,10 @@ def test_the_door_is_a_command(settings: Settings) -> None:
 
 def test_a_program_gets_an_account_and_loses_it(run: Run) -> None:
     assert run("migrate").returncode == 0
-    assert run("unit", "add", "post3", "--kind", "ward", "--name", "Post 3", "--municipality", "5501").returncode == 0
+    assert (
+        run("unit", "add", "post3", "--kind", "ward", "--name", "Post 3", "--municipality", "5501").returncode
+        == 0
+    )
     added = run("integration", "add", "dips", "--ward", "post3")
     assert (added.returncode, added.stderr) == (0, "")
     token = added.stdout.splitlines()[-1]
