@@ -82,7 +82,10 @@ class Measure(Identified, Base):
 
 
 class MeasureStatus(Identified, Base):
-    """How far a measure is, never edited: `not_started` (with `reason`), `unknown`, `started`, `done`, `declined`, `cancelled`."""
+    """How far a measure is; never edited.
+
+    `not_started` (with `reason`), `unknown`, `started`, `done`, `declined`, `cancelled`.
+    """
 
     __tablename__ = "measure_status"
 
@@ -98,7 +101,10 @@ class MeasureStatus(Identified, Base):
 
 
 class Plan(Identified, Base):
-    """Which check-ins follow a stay. `state`: `active`, `paused` (readmitted, or on wish), `stopped` (died), `done` (a new stay)."""
+    """Which check-ins follow a stay.
+
+    `state`: `active`, `paused` (readmitted, or on wish), `stopped` (died), `done` (a new stay).
+    """
 
     __tablename__ = "plan"
 

@@ -16,8 +16,8 @@ from companion.models.types import Encrypted, JsonEncrypted
 class Flag(Identified, Base):
     """Something a human must see. `level` red or amber; `state` open, claimed, closed; `code` says why.
 
-    `code` is a triage reason (`companion.rules.triage`) or another of `web.sentences.FLAGS`, such as `undeliverable`. `quote` is the
-    person's own words; `params` what the sentence about it needs. `respond_by`: by when a human is to have seen it.
+    `code` is a triage reason (`companion.rules.triage`) or another code the pages have words for. `quote` is the person's own
+    words; `params` what the sentence needs. `respond_by`: by when a human is to have seen it.
     """
 
     __tablename__ = "flag"

@@ -13,7 +13,7 @@ SCOPES = ("passport", "measures", "meetings")
 
 
 class Grant(Identified, Base):
-    """The patient lets a relative in. `scopes`: a comma list of `SCOPES`; `given_how`: `paper` (registered by staff) or `self`."""
+    """The patient lets a relative in. `scopes`: a comma list of `SCOPES`; `given_how`: `paper` (by staff) or `self`."""
 
     __tablename__ = "relative_grant"
 
