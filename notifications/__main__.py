@@ -30,7 +30,7 @@ from notifications.outbox import Outbox, count_by_state
 from notifications.settings import Settings
 
 PAUSE = 1.0
-PAUSE_IN_DEMO = 0.1
+PAUSE_IN_DEMO = 0.2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Carries what is due.")
 

@@ -25,6 +25,8 @@ hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
 
 
+# First, so that the scheduler, which reads the group when it collects, finds it.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browsers one after the other, on one core; everything else beside them on the other."""
     for item in items:
