@@ -50,7 +50,7 @@ test: setup ## everything: lint, types, contracts, every test on SQLite and Post
 	@.ci/check
 
 fast: setup ## tests without browsers, on SQLite only
-	@$(PYTHON) -m pytest --numprocesses 2 -m "not browser and not postgres"
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres"
 
 words: .venv/.installed ## bring the catalogues up to date with what the pages say
 	@$(PYTHON) .ci/catalogues update

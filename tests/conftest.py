@@ -25,15 +25,6 @@ hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
 
 
-# First, so that the scheduler, which reads the group when it collects, finds it.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browsers one after the other, on one core; everything else beside them on the other."""
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 @pytest.fixture
 def now() -> datetime:
     """A Tuesday in November, 10 o'clock in Tromsø."""
