@@ -81,9 +81,9 @@ def live_server(settings: Settings, engine: Engine, running_clock: ShiftedClock)
             serving.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """Playwright's driver, for the whole run."""
+    """Playwright's driver, for one file: while it is there an event loop runs, and `asyncio.run` elsewhere would refuse."""
     with sync_playwright() as driver:
         yield driver
 
