@@ -17,8 +17,12 @@ import prometheus_client
 import structlog
 import typer
 import uvicorn
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
+from companion.db import make_engine
 from companion.errors import Misconfigured
+from companion.models import Unit
 from companion.settings import Settings
 from web.app import create_app
 from web.settings import WebSettings
@@ -58,8 +62,10 @@ def _serve_demo(host: str, port: int) -> None:
         socket.create_server((host, port)).close()
     except OSError:
         raise Misconfigured(f"port {port} is taken; set PORT to another one") from None
-    subprocess.run([sys.executable, "-m", "notifications", "rehearse"], check=True)
-    app = create_app(settings=settings, demo=True, personas=PERSONAS)
+    engine = make_engine(settings, pool_size=2 * WebSettings().in_flight)
+    if not _lived_in(engine):
+        subprocess.run([sys.executable, "-m", "notifications", "rehearse"], check=True)
+    app = create_app(settings=settings, engine=engine, demo=True, personas=PERSONAS)
     with _dispatcher():
         address = settings.public_url.rstrip("/")
         print(f"Prøverommet: {address}/demo")
@@ -72,6 +78,12 @@ def _serve_demo(host: str, port: int) -> None:
                 flush=True,
             )
         _run(app, host, port, WebSettings())
+
+
+def _lived_in(engine: Engine) -> bool:
+    """Whether the invented ward is there already; a later start is then quick."""
+    with Session(engine) as db:
+        return db.scalar(select(Unit.id).limit(1)) is not None
 
 
 @contextmanager
