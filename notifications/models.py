@@ -96,7 +96,10 @@ class Inbound(Base):
 
 
 class PushSubscription(Identified, Base):
-    """A device that takes push, after the person asked for it."""
+    """A device that takes push, after the person asked for it; deleted when its push service says that it is gone.
+
+    `seen_at`: the last time the device itself told us that it is still there.
+    """
 
     __tablename__ = "push_subscription"
 
@@ -106,7 +109,7 @@ class PushSubscription(Identified, Base):
     p256dh: Mapped[str] = mapped_column(String(120))
     auth: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[datetime]
-    gone_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime]
 
 
 class SandboxMessage(Base):

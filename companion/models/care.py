@@ -136,7 +136,8 @@ class PlanEvent(Identified, Base):
 class CheckIn(Identified, Base):
     """One asking. States `planned → asked → answered`, or `expired`, `skipped`, `postponed` (then asked again at `due_at`).
 
-    Local date, time and zone are what was promised; `due_at` is derived from them.
+    Local date, time and zone are what was promised; `due_at` is derived from them. `heard_at`: the latest answer by SMS,
+    from which the patience with the next one is counted.
     """
 
     __tablename__ = "check_in"
@@ -168,6 +169,7 @@ class CheckIn(Identified, Base):
     postponed: Mapped[int] = mapped_column(default=0)
     asked_at: Mapped[datetime | None]
     reminded_at: Mapped[datetime | None]
+    heard_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
 

@@ -49,6 +49,7 @@ class Message(Base):
     A use-case adds the row in its own transaction with `use_cases.message.write`; from then on only `notifications` changes it.
     `not_before` is the earliest moment, `valid_until` the last useful one. `lane`: `code` or `batch`. Unique by `dedupe_key`.
     `waiting_since`: the first time it was refused for now, while it is queued again.
+    `channel`: `push` or `sms`, chosen when it is first claimed; `sms` from the moment a push was not heard of.
     `phone` is set only where the letter goes to a number that is no patient's or relative's record (an unknown number).
     """
 
@@ -85,6 +86,7 @@ class Message(Base):
     meeting_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting.id"), index=True)
     phone: Mapped[str | None] = mapped_column(Encrypted("message.phone"))
     language: Mapped[str] = mapped_column(String(2))
+    channel: Mapped[str | None] = mapped_column(String(4))
     params: Mapped[Any] = mapped_column(JsonEncrypted("message.params"))
     created_at: Mapped[datetime]
     not_before: Mapped[datetime]

@@ -15,7 +15,8 @@ class Patient(Identified, Base):
     """Somebody who goes home.
 
     `contact_by`: `sms`, `push` or `call` (no messages: a human phones). `phone_state`: `ok`, `dead`, `landline`, `opted_out`.
-    `birth_date` is ISO text, sealed; it is what a link asks for.
+    `birth_date` is ISO text, sealed; it is what a link asks for. `sms_agreed_at`: since when the person has agreed to
+    answer check-ins by SMS itself, one question a message; the access log says with whom.
     """
 
     __tablename__ = "patient"
@@ -28,6 +29,7 @@ class Patient(Identified, Base):
     phone_index: Mapped[str | None] = mapped_column(BlindIndex("phone"), index=True)
     phone_state: Mapped[str] = mapped_column(String(12), default="ok")
     contact_by: Mapped[str] = mapped_column(String(8), default="sms")
+    sms_agreed_at: Mapped[datetime | None]
     language: Mapped[str] = mapped_column(String(2), default="nb")
     municipality_number: Mapped[str] = mapped_column(ForeignKey("municipality.number"), index=True)
     hour: Mapped[time | None]

@@ -140,6 +140,7 @@ def everything(db: Session, ward: cast.Ward, kari: Patient, now: datetime) -> No
             p256dh="p",
             auth="a",
             created_at=now,
+            seen_at=now,
         )
     )
     db.add(LinkToken(token_hash="h" * 64, purpose="home", patient_id=kari.id, created_at=now, expires_at=now))
