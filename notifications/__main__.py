@@ -63,7 +63,11 @@ class House:
         # The SDK is large; the demo never loads it.
         from notifications.channels.sms import TwilioChannel
 
-        return TwilioChannel(self.settings.twilio, self.companion.public_url, self.settings.in_flight)
+        return TwilioChannel(
+            self.settings.twilio,
+            self.companion.public_url,
+            self.settings.in_flight + self.settings.codes_in_flight,
+        )
 
     def dispatcher(self, channel: Channel) -> Dispatcher:
         """A dispatcher for this channel."""

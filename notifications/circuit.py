@@ -1,6 +1,7 @@
 """The circuit of the batch lane: when most calls end in doubt it stops the lane, and lets one letter at a time try it out.
 
 The row is shared by all dispatchers and outlives them. The code lane is never stopped: a person waits there.
+A row of its own says that a push service refuses our key, so that everything goes by SMS meanwhile.
 """
 
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from companion.models import Circuit
 from notifications.models import Delivery
 
 LANE = "batch"
+PUSH = "push"
+PUSH_RESTS = timedelta(hours=1)
 WITHIN = timedelta(seconds=60)
 # Fewer say nothing about the provider.
 AT_LEAST = 10
@@ -69,6 +72,7 @@ def judge(db: Session, answered: int, doubtful: int, now: datetime) -> bool:
     calls, in_doubt = db.execute(
         select(func.count(), func.coalesce(func.sum(doubt), 0)).where(
             Delivery.body.is_not(None),
+            Delivery.channel == "sms",
             Delivery.finished_at >= since,
             Delivery.outcome.in_(("accepted", "failed", "undelivered"))
             | ((Delivery.outcome == "unknown") & Delivery.error_code.is_not(None)),
@@ -76,9 +80,21 @@ def judge(db: Session, answered: int, doubtful: int, now: datetime) -> bool:
     ).one()
     if calls < AT_LEAST or in_doubt * 2 < calls:
         return False
-    _open(db, now)
+    _open(db, LANE, now, PAUSE)
     log.error("circuit_open", lane=LANE, calls=calls, in_doubt=in_doubt)
     return True
+
+
+def stop_push(db: Session, code: str, now: datetime) -> None:
+    """A push service does not accept who we say we are (`code`): an operator has to see to the key, and SMS goes instead."""
+    _open(db, PUSH, now, PUSH_RESTS)
+    log.error("push_refused", code=code)
+
+
+def push_stopped(db: Session, now: datetime) -> bool:
+    """Whether everything goes by SMS for now."""
+    until = db.scalar(select(Circuit.until).where(Circuit.lane == PUSH))
+    return until is not None and until > now
 
 
 def _after_probe(row: Circuit, in_doubt: bool, now: datetime) -> None:
@@ -91,12 +107,12 @@ def _after_probe(row: Circuit, in_doubt: bool, now: datetime) -> None:
     log.error("circuit_open", lane=LANE, probes_failed=row.failures)
 
 
-def _open(db: Session, now: datetime) -> None:
+def _open(db: Session, lane: str, now: datetime, pause: timedelta) -> None:
     dialect = postgresql if db.get_bind().dialect.name == "postgresql" else sqlite
-    values = {"state": "open", "since": now, "until": now + PAUSE, "failures": 0}
+    values = {"state": "open", "since": now, "until": now + pause, "failures": 0}
     db.execute(
         dialect.insert(Circuit)
-        .values(lane=LANE, **values)
+        .values(lane=lane, **values)
         .on_conflict_do_update(index_elements=["lane"], set_=values)
     )
 

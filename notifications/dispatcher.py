@@ -16,7 +16,7 @@ from companion.clock import Clock, SystemClock
 from companion.models import Heartbeat
 from companion.use_cases.check_in import ask_due, give_up_due, remind_due
 from notifications import circuit, inbound, outbox, receipts
-from notifications.channels import Channel, Later, Never, News, Parcel, Uncertain
+from notifications.channels import Channel, LaneName, Later, Never, News, Parcel, Uncertain
 from notifications.outbox import Outbox, Result
 from notifications.settings import Settings
 
@@ -30,9 +30,20 @@ STEPS: tuple[tuple[str, Callable[[Session, datetime], int]], ...] = (
     ("reminded", remind_due),
     ("gave_up", give_up_due),
     ("lease_expired", outbox.sweep),
+    ("push_unheard", outbox.fall_back),
     ("wiped", outbox.wipe_bodies),
 )
-OUTCOMES = ("claimed", "accepted", "later", "failed", "unknown", "postponed", "cancelled", "expired")
+OUTCOMES = (
+    "claimed",
+    "accepted",
+    "later",
+    "failed",
+    "unknown",
+    "not_pushed",
+    "postponed",
+    "cancelled",
+    "expired",
+)
 AFTERWARDS = ("reconciled", "polled", "delivery_unknown")
 FLUSH_AT = 64
 FLUSH_AFTER = 0.02
@@ -49,17 +60,27 @@ log = structlog.get_logger()
 
 
 class Dispatcher:
-    """One asyncio loop: short transactions between awaits, many calls in flight, no transaction open during a call."""
+    """One asyncio loop: short transactions between awaits, many calls in flight, no transaction open during a call.
+
+    `channel` carries SMS; without `push` everything goes that way.
+    """
 
     def __init__(
-        self, sessions: sessionmaker[Session], channel: Channel, box: Outbox, settings: Settings
+        self,
+        sessions: sessionmaker[Session],
+        channel: Channel,
+        box: Outbox,
+        settings: Settings,
+        push: Channel | None = None,
     ) -> None:
         self._sessions = sessions
         self._channel = channel
+        self._push = push
         self._box = box
-        self._in_flight = settings.in_flight
-        self._pace = Pace(settings.sms_per_second)
-        self._claim_size = max(1, min(CLAIM_AT_MOST, int(settings.sms_per_second * CLAIM_SECONDS)))
+        self._lanes: dict[LaneName, Lane] = {
+            "code": Lane(settings.codes_in_flight, settings.codes_per_second),
+            "batch": Lane(settings.in_flight, settings.sms_per_second),
+        }
         self._stopping = False
         self._polled_at: datetime | None = None
         self._lane_stopped = False
@@ -197,13 +218,32 @@ class Dispatcher:
             await asyncio.wait({batch})
         return batch.result() and codes_drained
 
-    async def _drain(self, lane: str, clock: Clock, deadline: float | None, counts: Counter[str]) -> bool:
+    async def _drain(
+        self, lane: LaneName, clock: Clock, deadline: float | None, counts: Counter[str]
+    ) -> bool:
         """Claims and sends until nothing in this lane is due (True), or the time is up (False)."""
-        if not (parcels := self._claim(lane, clock, counts)):
-            return True
+        while parcels := self._claim(lane, clock, counts):
+            not_pushed = counts["not_pushed"]
+            if not await self._carry(lane, parcels, clock, deadline, counts):
+                return False
+            if counts["not_pushed"] == not_pushed:
+                break
+            # What failed as push is due as SMS, now that its result is written.
+        return True
+
+    async def _carry(
+        self,
+        lane: LaneName,
+        parcels: list[Parcel],
+        clock: Clock,
+        deadline: float | None,
+        counts: Counter[str],
+    ) -> bool:
+        """Sends these, and claims more while they are under way; False when cut short."""
         ledger = Ledger(self._sessions, clock, counts, self._heard)
-        waiting: asyncio.Queue[tuple[Parcel, float] | None] = asyncio.Queue(self._in_flight)
-        workers = [asyncio.create_task(self._work(lane, waiting, ledger)) for _ in range(self._in_flight)]
+        in_flight = self._lanes[lane].in_flight
+        waiting: asyncio.Queue[tuple[Parcel, float] | None] = asyncio.Queue(in_flight)
+        workers = [asyncio.create_task(self._work(lane, waiting, ledger)) for _ in range(in_flight)]
         drained = False
         while parcels:
             begin_before = monotonic() + outbox.BEGIN_WITHIN.total_seconds()
@@ -219,12 +259,14 @@ class Dispatcher:
         await ledger.flush()
         return drained
 
-    def _claim(self, lane: str, clock: Clock, counts: Counter[str]) -> list[Parcel]:
+    def _claim(self, lane: LaneName, clock: Clock, counts: Counter[str]) -> list[Parcel]:
         """The next letters to send. Visits letters that are only put aside until it has some to send or finds none."""
         while not self._stopping:
             try:
                 with self._sessions.begin() as db:
-                    parcels, claimed = self._box.claim(db, lane, self._claim_size, clock.now())
+                    parcels, claimed = self._box.claim(
+                        db, lane, self._lanes[lane].claim_size, clock.now(), by_push=self._push is not None
+                    )
             except (OperationalError, InterfaceError) as error:
                 # Nothing is in hand yet: the other lane, and the next tick, go on.
                 counts["errors"] += 1
@@ -242,18 +284,23 @@ class Dispatcher:
         self._lane_stopped |= lane_stopped
 
     async def _work(
-        self, lane: str, waiting: "asyncio.Queue[tuple[Parcel, float] | None]", ledger: "Ledger"
+        self, lane: LaneName, waiting: "asyncio.Queue[tuple[Parcel, float] | None]", ledger: "Ledger"
     ) -> None:
         while (item := await waiting.get()) is not None:
             await ledger.add(await self._attempt(lane, *item))
 
-    async def _attempt(self, lane: str, parcel: Parcel, begin_before: float) -> Result:
-        await self._pace.wait(hurry=lane == "code")
+    async def _attempt(self, lane: LaneName, parcel: Parcel, begin_before: float) -> Result:
+        channel = self._channel
+        if parcel.channel == "push" and self._push:
+            channel = self._push
+        else:
+            # The agreed pace is that of the SMS provider.
+            await self._lanes[lane].pace.wait()
         lane_stopped = self._lane_stopped and lane == circuit.LANE
         if self._stopping or lane_stopped or monotonic() > begin_before:
             return Result(parcel, "later", code=outbox.NOT_BEGUN)
         try:
-            return Result(parcel, "accepted", provider_id=await self._channel.send(parcel))
+            return Result(parcel, "accepted", provider_id=await channel.send(parcel))
         except Later as later:
             return Result(parcel, "later", code=later.code, after=later.after)
         except Never as never:
@@ -309,8 +356,9 @@ class Ledger:
                 with self._sessions.begin() as db:
                     now = self._clock.now()
                     settled = outbox.settle(db, results, now)
+                    by_sms = [result for result in results if result.parcel.channel == "sms"]
                     plain = sum(
-                        result.outcome != "unknown" and result.code != outbox.NOT_BEGUN for result in results
+                        result.outcome != "unknown" and result.code != outbox.NOT_BEGUN for result in by_sms
                     )
                     lane_stopped = circuit.judge(db, plain, settled["unknown"], now)
                 self._counts.update(settled)
@@ -323,19 +371,28 @@ class Ledger:
                 pause = min(pause * 2, 5.0)
 
 
+class Lane:
+    """How much of a lane may be under way, and how fast: none ever waits for the other."""
+
+    def __init__(self, in_flight: int, per_second: float) -> None:
+        self.in_flight = in_flight
+        self.pace = Pace(per_second)
+        self.claim_size = max(1, min(CLAIM_AT_MOST, int(per_second * CLAIM_SECONDS)))
+
+
 class Pace:
-    """At most so many calls per second, with one second's worth at once. Who is in a hurry takes from the others' share."""
+    """At most so many calls per second, with one second's worth at once."""
 
     def __init__(self, per_second: float) -> None:
         self._per_second = per_second
         self._next = 0.0
 
-    async def wait(self, *, hurry: bool = False) -> None:
+    async def wait(self) -> None:
         """Returns when the call may be made."""
         now = monotonic()
         turn = max(self._next, now - 1)
         self._next = turn + 1 / self._per_second
-        if turn > now and not hurry:
+        if turn > now:
             await asyncio.sleep(turn - now)
 
 

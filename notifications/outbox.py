@@ -3,17 +3,17 @@
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from jinja2 import TemplateError
-from sqlalchemy import Table, bindparam, func, insert, or_, select, update
+from sqlalchemy import Table, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from companion.models import Message
+from companion.models import Meeting, Message
 from companion.models.base import Base
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.delivery_codes import CODES
@@ -21,13 +21,14 @@ from companion.settings import Settings as CompanionSettings
 from companion.use_cases import message as letters
 from companion.use_cases.sign_in import issue_link
 from notifications import circuit
-from notifications.channels import Parcel
-from notifications.models import Delivery
+from notifications.channels import Device, LaneName, Parcel
+from notifications.models import Delivery, PushSubscription
 from notifications.receipts import NOT_FOUND
 from notifications.settings import Settings
-from notifications.wording import WITH_LINK, word
+from notifications.wording import WITH_LINK, push_payload, topic, word
 
 LANES = ("code", "batch")
+Devices = dict[UUID, tuple[Device, ...]]
 NO_WORDS = "no_words"
 # Handed back untried: it says nothing about the provider.
 NOT_BEGUN = "not_begun"
@@ -40,6 +41,10 @@ LONGEST_BACKOFF = timedelta(minutes=5)
 KEEP_BODY = timedelta(days=7)
 # When we look for an uncertain attempt at the provider, counted from its beginning.
 LOOK_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
+_UNDERWAY = text("message.state IN ('accepted', 'sent')")
+# A push that no device has acknowledged by then is sent as SMS; one about a meeting in good time before it.
+PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
+BEFORE_MEETING = timedelta(hours=2)
 
 log = structlog.get_logger()
 
@@ -62,10 +67,13 @@ class Outbox:
         self._companion = companion
         self._settings = settings
 
-    def claim(self, db: Session, lane: str, limit: int, now: datetime) -> tuple[list[Parcel], Counter[str]]:
+    def claim(
+        self, db: Session, lane: LaneName, limit: int, now: datetime, *, by_push: bool = False
+    ) -> tuple[list[Parcel], Counter[str]]:
         """Takes up to `limit` due letters of a lane. The caller commits before it sends any of them.
 
         Each is asked once more how it stands; those no longer wanted, out of time or due at another hour leave the line here.
+        With `by_push` those who have asked for it get a push, to all their devices.
         """
         room = circuit.room(db, lane, limit, now)
         if not room:
@@ -81,6 +89,9 @@ class Outbox:
         parcels = []
         loaded = letters.load(db, due)
         sent = letters.sent_lately(db, loaded, now) if lane == "batch" else {}
+        # What tries out the SMS provider has to be an SMS.
+        probing = room < limit
+        devices = _devices(db, loaded, now) if by_push and lane == "batch" and not probing else {}
         for letter in loaded:
             standing = "expired" if now >= letter.valid_until else letters.standing(db, letter, now)
             had = sent.get(letter.patient_id, []) if letter.patient_id else []
@@ -92,7 +103,7 @@ class Outbox:
                 counts[_put_aside(db, letter, standing, now)] += 1
                 continue
             try:
-                parcels.append(self._wrap(db, letter, now))
+                parcels.append(self._wrap(db, letter, devices, now))
                 if not letter.relative_id:
                     had.append(now)
                 counts["claimed"] += 1
@@ -104,33 +115,76 @@ class Outbox:
                 counts["failed"] += 1
         db.flush()
         _take(db, parcels, now)
-        if parcels and room < limit:
+        if parcels and probing:
             circuit.claimed(db, lane, now)
         return parcels, counts
 
-    def _wrap(self, db: Session, letter: Message, now: datetime) -> Parcel:
+    def _wrap(self, db: Session, letter: Message, devices: Devices, now: datetime) -> Parcel:
         person = letter.relative or letter.patient
         address = letter.phone or (person.phone if person else None)
         if not address:
             raise LookupError("a letter to nowhere")
         words = issue_link(db, letter, now=now) if letter.kind in WITH_LINK else None
-        body = word(
-            letter,
-            words,
-            public_url=self._companion.public_url,
-            product=self._companion.product_name,
-            institution=self._settings.institution,
-        )
-        return Parcel(
+        parcel = Parcel(
             attempt_id=uuid4().hex,
             message_id=letter.id,
             attempt=letter.attempt + 1,
             fence=letter.fence + 1,
             address=address,
-            body=body,
+            body="",
             started_at=now,
             valid_for=letter.valid_until - now,
+            lane="code" if letter.lane == "code" else "batch",
         )
+        product = self._companion.product_name
+        if theirs := _by_push(letter, devices, now):
+            return replace(
+                parcel,
+                channel="push",
+                address="",
+                devices=theirs,
+                body=push_payload(letter, words, parcel.attempt_id, product=product),
+                topic=topic(letter),
+                urgent=letter.meeting_id is not None,
+                valid_for=min(parcel.valid_for, _heard_by(letter, now) - now),
+            )
+        body = word(
+            letter,
+            words,
+            public_url=self._companion.public_url,
+            product=product,
+            institution=self._settings.institution,
+        )
+        return replace(parcel, body=body)
+
+
+def _devices(db: Session, loaded: Sequence[Message], now: datetime) -> Devices:
+    """The devices of those of the letters' people who have asked for push, by patient."""
+    wish = {
+        letter.patient_id
+        for letter in loaded
+        if letter.patient and letter.patient.contact_by == "push" and not letter.relative_id
+    }
+    if not wish or circuit.push_stopped(db, now):
+        return {}
+    found: dict[UUID, list[Device]] = {}
+    theirs = select(PushSubscription).where(PushSubscription.patient_id.in_(wish))
+    for one in db.scalars(theirs.order_by(PushSubscription.created_at)):
+        found.setdefault(one.patient_id, []).append(Device(one.id, one.endpoint, one.p256dh, one.auth))
+    return {patient_id: tuple(several) for patient_id, several in found.items()}
+
+
+def _by_push(letter: Message, devices: Devices, now: datetime) -> tuple[Device, ...]:
+    """The devices this letter goes to; none when it goes by SMS: it has tried push before, or there is no time to wait."""
+    if letter.channel == "sms" or letter.relative_id or not letter.patient_id:
+        return ()
+    return devices.get(letter.patient_id, ()) if _heard_by(letter, now) > now else ()
+
+
+def _heard_by(letter: Message, now: datetime) -> datetime:
+    """When a push sent now is sent as SMS, unless a device has acknowledged it."""
+    moment = now + PUSH_IS_HEARD_WITHIN
+    return min(moment, letter.meeting.starts_at - BEFORE_MEETING) if letter.meeting else moment
 
 
 def _put_aside(db: Session, letter: Message, standing: str | datetime, now: datetime) -> str:
@@ -150,18 +204,21 @@ def _put_aside(db: Session, letter: Message, standing: str | datetime, now: date
 def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
     if not parcels:
         return
-    db.execute(
-        update(Message)
-        .where(Message.id.in_([parcel.message_id for parcel in parcels]))
-        .values(
-            state="sending",
-            attempt=Message.attempt + 1,
-            fence=Message.fence + 1,
-            lease_until=now + LEASE,
-            error_code=None,
+    for channel in ("sms", "push"):
+        taken = [parcel.message_id for parcel in parcels if parcel.channel == channel]
+        db.execute(
+            update(Message)
+            .where(Message.id.in_(taken))
+            .values(
+                state="sending",
+                channel=channel,
+                attempt=Message.attempt + 1,
+                fence=Message.fence + 1,
+                lease_until=now + LEASE,
+                error_code=None,
+            )
+            .execution_options(synchronize_session=False)
         )
-        .execution_options(synchronize_session=False)
-    )
     db.execute(
         insert(Delivery),
         [
@@ -170,7 +227,7 @@ def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
                 "message_id": parcel.message_id,
                 "attempt": parcel.attempt,
                 "fence": parcel.fence,
-                "channel": "sms",
+                "channel": parcel.channel,
                 "address": parcel.address,
                 "body": parcel.body,
                 "started_at": now,
@@ -181,8 +238,14 @@ def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
 
 
 def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str]:
-    """Records what came of attempts, in batches. What the provider has told us meanwhile stands; a late yes still counts."""
+    """Records what came of attempts, in batches. What the provider has told us meanwhile stands; a late yes still counts.
+
+    A push is never in doubt: one that may have arrived is acknowledged by a device, or goes as SMS (`fall_back`).
+    """
     by_outcome: dict[str, list[Result]] = {}
+    results = [
+        _read_as_push(result, now) if result.parcel.channel == "push" else result for result in results
+    ]
     for result in results:
         by_outcome.setdefault(result.outcome, []).append(result)
     lock(db, [result.parcel.message_id for result in results])
@@ -190,6 +253,17 @@ def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str
         _move(db, accepted, ("sending", "unknown", "queued"), now, state="accepted", settled_at=now)
     if later := by_outcome.get("later"):
         _queue_again(db, later, now)
+    if by_sms_now := by_outcome.get("not_pushed"):
+        _move(
+            db,
+            by_sms_now,
+            ("sending",),
+            now,
+            state="queued",
+            channel="sms",
+            next_attempt_at=now,
+            waiting_since=None,
+        )
     for result in by_outcome.get("unknown", []):
         _park(db, result, now)
     for result in by_outcome.get("failed", []):
@@ -199,6 +273,38 @@ def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str
     return Counter(result.outcome for result in results)
 
 
+def _read_as_push(result: Result, now: datetime) -> Result:
+    """What the outcome of a push means: taken (perhaps), later, or by SMS now (`not_pushed`)."""
+    if result.outcome == "unknown":
+        return replace(result, outcome="accepted")
+    waits_too_long = result.after is None or result.after > result.parcel.valid_for
+    if result.outcome == "failed" or (
+        result.outcome == "later" and result.code != NOT_BEGUN and waits_too_long
+    ):
+        return replace(result, outcome="not_pushed")
+    return result
+
+
+def fall_back(db: Session, now: datetime, limit: int = 500) -> int:
+    """Pushes that no device has acknowledged in time are queued as SMS; how many."""
+    unheard = db.scalars(
+        select(Message)
+        .outerjoin(Meeting, Meeting.id == Message.meeting_id)
+        .where(
+            _UNDERWAY,
+            Message.channel == "push",
+            or_(Message.settled_at <= now - PUSH_IS_HEARD_WITHIN, Meeting.starts_at <= now + BEFORE_MEETING),
+        )
+        .order_by(Message.settled_at)
+        .limit(limit)
+        .with_for_update(of=Message, skip_locked=True)
+    ).all()
+    for message in unheard:
+        message.state, message.channel, message.settled_at = "queued", "sms", None
+        message.next_attempt_at, message.waiting_since, message.error_code = now, None, None
+    return len(unheard)
+
+
 def lock(db: Session, message_ids: Iterable[int]) -> None:
     """Holds the messages until the end of the transaction: always these before their attempts, and in one order."""
     ids = sorted(set(message_ids))
@@ -206,7 +312,7 @@ def lock(db: Session, message_ids: Iterable[int]) -> None:
 
 
 def _close_attempts(db: Session, results: Sequence[Result], now: datetime) -> None:
-    words = {"later": "not_processed"}
+    words = {"later": "not_processed", "not_pushed": "failed"}
     table = _table(Delivery)
     db.connection().execute(
         table.update()
@@ -332,14 +438,20 @@ def sweep(db: Session, now: datetime, limit: int = 500) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for message in lost:
-        message.state, message.lease_until, message.error_code = "unknown", None, "lease"
-        letters.parked(db, message, now)
+        outcome = "accepted" if message.channel == "push" else "unknown"
+        message.state, message.lease_until = outcome, None
+        if outcome == "accepted":
+            # Perhaps it was: a device acknowledges it, or it goes as SMS.
+            message.settled_at = now
+        else:
+            message.error_code = "lease"
+            letters.parked(db, message, now)
         db.execute(
             update(Delivery)
             .where(
                 Delivery.message_id == message.id, Delivery.fence == message.fence, Delivery.outcome.is_(None)
             )
-            .values(outcome="unknown", finished_at=now)
+            .values(outcome=outcome, finished_at=now)
         )
     return len(lost)
 

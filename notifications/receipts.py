@@ -85,6 +85,13 @@ def keep_status(db: Session, params: dict[str, list[str]], attempt_id: str | Non
         _keep(db, provider_id, status, _first(params, "ErrorCode") or None, attempt_id, now)
 
 
+def keep_ack(db: Session, attempt_id: str, *, now: datetime) -> None:
+    """A device says that it has shown a push. Whoever knows the attempt's id was there; of others nothing is kept."""
+    pushed = select(Delivery.id).where(Delivery.id == attempt_id[:32], Delivery.channel == "push")
+    if known := db.scalar(pushed):
+        _keep(db, f"push:{known}", "delivered", None, known, now)
+
+
 def _keep(
     db: Session, provider_id: str, status: str, code: str | None, attempt_id: str | None, now: datetime
 ) -> None:
@@ -253,7 +260,13 @@ def to_ask_about(db: Session, now: datetime, limit: int) -> list[Underway]:
     rows = db.execute(
         select(Delivery.id, Delivery.provider_id, Delivery.started_at)
         .join(Message, Message.id == Delivery.message_id)
-        .where(_UNDERWAY, Delivery.outcome == "accepted", Delivery.provider_id.is_not(None), due)
+        .where(
+            _UNDERWAY,
+            Delivery.channel == "sms",
+            Delivery.outcome == "accepted",
+            Delivery.provider_id.is_not(None),
+            due,
+        )
         .order_by(Delivery.started_at)
         .limit(limit)
     )

@@ -22,13 +22,17 @@ class Alarm:
 
 @dataclass(frozen=True)
 class PostStanding:
-    """`due`: letters and check-ins whose time has come. `circuit`: `closed`, `open` or `probing`, since when."""
+    """`due`: letters and check-ins whose time has come. `circuit`: `closed`, `open` or `probing`, since when.
+
+    `push_refused`: a push service does not accept our key, so everything goes by SMS for now.
+    """
 
     due: int
     oldest_due: datetime | None
     last_accepted: datetime | None
     circuit: str
     circuit_since: datetime | None
+    push_refused: bool
     alarm: Alarm | None
 
 
@@ -46,7 +50,8 @@ def standing(db: Session, now: datetime) -> PostStanding:
     ).one()
     oldest = min(filter(None, (oldest_letter, oldest_check_in)), default=None)
     last_accepted = db.scalar(select(func.max(Heartbeat.accepted_at)))
-    circuit = db.get(Circuit, "batch")
+    lanes = {row.lane: row for row in db.scalars(select(Circuit))}
+    circuit, push = lanes.get("batch"), lanes.get("push")
     due = letters + check_ins
     return PostStanding(
         due=due,
@@ -54,6 +59,7 @@ def standing(db: Session, now: datetime) -> PostStanding:
         last_accepted=last_accepted,
         circuit=circuit.state if circuit else "closed",
         circuit_since=circuit.since if circuit else None,
+        push_refused=push is not None and push.until is not None and push.until > now,
         alarm=_alarm(due, oldest, last_accepted, now),
     )
 

@@ -2,12 +2,29 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
+from uuid import UUID
+
+LaneName = Literal["code", "batch"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a push goes, and the keys that only that browser can open it with."""
+
+    id: UUID
+    endpoint: str
+    p256dh: str
+    auth: str
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """One attempt to carry one message; `attempt_id` is what the provider tells us back."""
+    """One attempt to carry one message; `attempt_id` is what the provider tells us back.
+
+    A push goes to all the person's `devices` and has no address; a later one on the same `topic` takes its place.
+    `valid_for` is how long it is of use.
+    """
 
     attempt_id: str
     message_id: int
@@ -17,6 +34,11 @@ class Parcel:
     body: str
     started_at: datetime
     valid_for: timedelta
+    lane: LaneName = "batch"
+    channel: Literal["sms", "push"] = "sms"
+    devices: tuple[Device, ...] = ()
+    topic: str = ""
+    urgent: bool = False
 
 
 class Later(Exception):

@@ -33,17 +33,17 @@ class TwilioChannel:
         self._callback = f"{public_url.rstrip('/')}/hooks/twilio/status?attempt="
         self._base = settings.api_base.rstrip("/")
         self._url = f"{self._base}/2010-04-01/Accounts/{quote(settings.account_sid)}/Messages.json"
+        self._timeouts = {
+            "batch": _timeout(settings.connect_seconds, settings.read_seconds),
+            "code": _timeout(settings.connect_seconds, settings.read_seconds_codes),
+        }
         self._session = aiohttp.ClientSession(
             headers={
                 "Authorization": aiohttp.encode_basic_auth(
                     settings.account_sid, settings.auth_token.get_secret_value()
                 )
             },
-            timeout=aiohttp.ClientTimeout(
-                sock_connect=settings.connect_seconds,
-                sock_read=settings.read_seconds,
-                total=settings.connect_seconds + settings.read_seconds,
-            ),
+            timeout=self._timeouts["batch"],
             # Few idle seconds: a connection the provider has closed meanwhile would make a certain "no" uncertain.
             connector=aiohttp.TCPConnector(limit=in_flight, keepalive_timeout=5),
         )
@@ -57,7 +57,10 @@ class TwilioChannel:
         """One POST. Which phase failed decides which of the three errors it is."""
         try:
             async with self._session.post(
-                self._url, data=self._form(parcel), allow_redirects=False
+                self._url,
+                data=self._form(parcel),
+                allow_redirects=False,
+                timeout=self._timeouts[parcel.lane],
             ) as answer:
                 return self._read(answer.status, answer.headers, await answer.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as no_connection:
@@ -148,6 +151,10 @@ class _OurSession(AsyncHttpClient):  # type: ignore[misc]
         given = {name: str(value) for name, value in (params or {}).items()}
         async with self._session.request(method.upper(), ours, params=given, data=data) as answer:
             return Response(answer.status, await answer.text(), answer.headers)
+
+
+def _timeout(connect: float, read: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(sock_connect=connect, sock_read=read, total=connect + read)
 
 
 def _retry_after(headers: Mapping[str, str]) -> timedelta | None:

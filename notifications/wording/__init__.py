@@ -1,7 +1,10 @@
 """Every word we send: one file per kind, channel and language beside this one; nothing in them tells of illness."""
 
+import json
+from base64 import urlsafe_b64encode
 from datetime import datetime
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +48,8 @@ def word(
     public_url: str,
     product: str,
     institution: str,
-    channel: str = "sms",
 ) -> str:
-    """The text of a letter in its person's language.
+    """The text of a letter as SMS, in its person's language.
 
     A name that would make the text longer than one segment (or, with letters such as á, dearer) is left out of the greeting.
     """
@@ -63,12 +65,37 @@ def word(
             "short": f"{host}/k",
             "code": f"{words.code[:3]} {words.code[3:]}",
         }
-    template = _environment().get_template(f"{letter.kind}/{channel}.{letter.language}.txt")
+    template = _environment().get_template(f"{letter.kind}/sms.{letter.language}.txt")
     with_name: str = template.render(values, name=person.first_name if person else "")
     if segments(with_name) == 1:
         return with_name
     without: str = template.render(values, name="")
     return without if segments(without) < segments(with_name) else with_name
+
+
+def push_payload(letter: Message, words: Words | None, attempt_id: str, *, product: str) -> str:
+    """What the service worker gets (JSON): words for a locked screen, where a tap leads, and the id it acknowledges.
+
+    Only that browser can open it, so it may hold the link; the words on the screen tell no more than that there is something.
+    """
+    said = _environment().get_template(f"{letter.kind}/push.{letter.language}.txt").render(product=product)
+    return json.dumps(
+        {
+            "title": product,
+            "body": said,
+            "lang": letter.language,
+            "url": f"/l#{words.token}" if words else "/",
+            "tag": topic(letter),
+            "ack": attempt_id,
+        },
+        ensure_ascii=False,
+    )
+
+
+def topic(letter: Message) -> str:
+    """What a push is about, as its push service may know it (RFC 8030, 5.4): the next word on the same thing replaces it."""
+    about = letter.check_in_id or letter.meeting_id or f"{letter.kind}:{letter.patient_id}"
+    return urlsafe_b64encode(sha256(str(about).encode()).digest()).decode()[:32]
 
 
 def spoken_time(at: datetime, language: str) -> str:

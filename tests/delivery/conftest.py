@@ -36,8 +36,8 @@ def ward(sessions: sessionmaker[Session]) -> Iterator[SmallWard]:
 def make_dispatcher(sessions: sessionmaker[Session], settings: CompanionSettings) -> MakeDispatcher:
     """A dispatcher on this test's database; the sandbox carries when nothing else is given."""
 
-    def make(channel: Channel | None = None, **changed: object) -> Dispatcher:
-        post = Settings(sms_per_second=1000, in_flight=8).model_copy(update=changed)
-        return Dispatcher(sessions, channel or SandboxChannel(sessions), Outbox(settings, post), post)
+    def make(channel: Channel | None = None, push: Channel | None = None, **changed: object) -> Dispatcher:
+        post = Settings(sms_per_second=1000, codes_per_second=1000, in_flight=8).model_copy(update=changed)
+        return Dispatcher(sessions, channel or SandboxChannel(sessions), Outbox(settings, post), post, push)
 
     return make
