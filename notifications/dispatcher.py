@@ -50,6 +50,10 @@ FLUSH_AFTER = 0.02
 CLAIM_AT_MOST = 500
 # A claim takes no more than can begin well within its lease.
 CLAIM_SECONDS = 20
+# The provider's code for coming too fast.
+TOO_BUSY = "20429"
+SLOW_DOWN_EVERY = 1.0
+LONGEST_GAP = 1.0
 LOOK_FOR_CODES_EVERY = 0.25
 DELIVER_AT_MOST = 15.0
 LONGEST_PAUSE = 30.0
@@ -295,13 +299,17 @@ class Dispatcher:
             channel = self._push
         else:
             # The agreed pace is that of the SMS provider.
-            await self._lanes[lane].pace.wait()
+            await self._lanes[lane].pace_off()
         lane_stopped = self._lane_stopped and lane == circuit.LANE
         if self._stopping or lane_stopped or monotonic() > begin_before:
             return Result(parcel, "later", code=outbox.NOT_BEGUN)
         try:
-            return Result(parcel, "accepted", provider_id=await channel.send(parcel))
+            provider_id = await channel.send(parcel)
+            self._lanes[lane].pace.taken()
+            return Result(parcel, "accepted", provider_id=provider_id)
         except Later as later:
+            if later.code == TOO_BUSY:
+                self._lanes[lane].pace.too_busy(monotonic())
             return Result(parcel, "later", code=later.code, after=later.after)
         except Never as never:
             return Result(parcel, "failed", code=never.code)
@@ -379,21 +387,36 @@ class Lane:
         self.pace = Pace(per_second)
         self.claim_size = max(1, min(CLAIM_AT_MOST, int(per_second * CLAIM_SECONDS)))
 
+    async def pace_off(self) -> None:
+        """Returns when the next call may be made."""
+        if seconds := self.pace.wait(monotonic()):
+            await asyncio.sleep(seconds)
+
 
 class Pace:
-    """At most so many calls per second, with one second's worth at once."""
+    """At most so many calls per second, with one second's worth at once; fewer while the provider says that it is too busy."""
 
     def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
+        self._shortest_gap = self._gap = 1 / per_second
         self._next = 0.0
+        self._slowed_at = -SLOW_DOWN_EVERY
 
-    async def wait(self) -> None:
-        """Returns when the call may be made."""
-        now = monotonic()
+    def wait(self, now: float) -> float:
+        """Seconds from `now` (monotonic) until the next call may be made; that turn is the caller's."""
         turn = max(self._next, now - 1)
-        self._next = turn + 1 / self._per_second
-        if turn > now:
-            await asyncio.sleep(turn - now)
+        self._next = turn + self._gap
+        return max(0.0, turn - now)
+
+    def taken(self) -> None:
+        """A call was taken: a little faster again."""
+        self._gap = max(self._shortest_gap, self._gap * 0.99)
+
+    def too_busy(self, now: float) -> None:
+        """A call was turned away for coming too fast. Those under way at the same time say nothing new."""
+        if now >= self._slowed_at + SLOW_DOWN_EVERY:
+            self._slowed_at = now
+            self._gap = min(max(self._gap * 1.5, self._shortest_gap), LONGEST_GAP)
+            self._next = max(self._next, now)
 
 
 def _report(step: str, error: BaseException) -> None:
