@@ -72,16 +72,6 @@ class Triage:
         return self.reasons[0].level if self.reasons else None
 
 
-@dataclass(frozen=True)
-class NextStep:
-    """A promise the reasons make true: this kind of unit sees these reasons, at the latest then."""
-
-    owner_kind: OwnerKind
-    level: Level
-    respond_by: datetime
-    reasons: tuple[Reason, ...]
-
-
 def triage(
     facts: CheckInFacts,
     answers: Answered,
@@ -99,11 +89,6 @@ def triage(
     return Triage(tuple(sorted(reasons, key=lambda reason: RANK[reason.level])))
 
 
-def no_answer(facts: CheckInFacts) -> Triage:
-    """Silence after the reminder: the ward is told."""
-    return Triage((Reason("no_answer", "amber", _nearest(facts, "ward")),))
-
-
 def respond_by(level: Level, opened_at: datetime) -> datetime:
     """By when a human is to have seen it, which is what the patient is told.
 
@@ -117,17 +102,6 @@ def respond_by(level: Level, opened_at: datetime) -> datetime:
     if is_working_day(day) and local.time() < RED_SEEN_SAME_DAY_BEFORE:
         return to_utc(day, SEEN_BY_HOUR)
     return to_utc(add_working_days(day, 1), SEEN_BY_HOUR)
-
-
-def next_steps(reasons: Sequence[Reason], opened_at: datetime) -> tuple[NextStep, ...]:
-    """Who sees what, by when: one step per kind of unit, the gravest first; none when there is no reason."""
-    by_owner: dict[OwnerKind, list[Reason]] = {}
-    for reason in sorted(reasons, key=lambda reason: RANK[reason.level]):
-        by_owner.setdefault(reason.owner_kind, []).append(reason)
-    return tuple(
-        NextStep(owner, theirs[0].level, respond_by(theirs[0].level, opened_at), tuple(theirs))
-        for owner, theirs in by_owner.items()
-    )
 
 
 def crisis_quote(texts: Iterable[str], crisis_words: Iterable[str]) -> str | None:

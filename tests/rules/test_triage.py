@@ -14,11 +14,8 @@ from companion.rules.scores import phq2, rankin
 from companion.rules.triage import (
     CheckInFacts,
     MeasureFacts,
-    Reason,
     Triage,
     crisis_quote,
-    next_steps,
-    no_answer,
     respond_by,
     triage,
 )
@@ -183,10 +180,6 @@ def test_no_wish_is_no_task(said: str) -> None:
     assert judge({"coordinator": said, "individual_plan": said, "passport": said}).reasons == ()
 
 
-def test_silence_reaches_the_ward() -> None:
-    assert summary(no_answer(FOLLOWED_BY_ART)) == [("no_answer", "amber", "ward")]
-
-
 # --- crisis words
 
 
@@ -271,21 +264,6 @@ def test_a_promise_is_later_on_a_working_day_and_red_is_not_after_amber(day: dat
     assert {to_local(red).time(), to_local(amber).time()} == {time(15)}
     assert is_working_day(to_local(red).date())
     assert is_working_day(to_local(amber).date())
-
-
-def test_next_steps_are_one_per_owner_the_gravest_first() -> None:
-    reasons = [
-        Reason("not_started_waiting_list", "amber", "municipal_rehab", "m1"),
-        Reason("high_pain", "amber", "art"),
-        Reason("wants_contact", "red", "art"),
-    ]
-    steps = next_steps(reasons, at("2026-11-24 10:07"))
-    assert [(step.owner_kind, step.level, step.respond_by) for step in steps] == [
-        ("art", "red", at("2026-11-24 15:00")),
-        ("municipal_rehab", "amber", at("2026-11-27 15:00")),
-    ]
-    assert [reason.code for reason in steps[0].reasons] == ["wants_contact", "high_pain"]
-    assert next_steps([], at("2026-11-24 10:07")) == ()
 
 
 any_answers = st.dictionaries(
