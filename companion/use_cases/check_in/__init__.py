@@ -1,0 +1,52 @@
+"""Check-ins: asked, reminded, given up; answered one question at a time; and what happens after the last answer."""
+
+from companion.use_cases.check_in.afterwards import Ending, NextCheckIn, Step, ending
+from companion.use_cases.check_in.answerable import BY_PHONE_WITHIN, may_be_phoned
+from companion.use_cases.check_in.answering import (
+    POSTPONE_AT_MOST,
+    QuestionPage,
+    Review,
+    current,
+    finish,
+    page,
+    postpone,
+    response,
+    review,
+    save,
+)
+from companion.use_cases.check_in.asking import ask_due, give_up_at, give_up_due, remind_at, remind_due
+from companion.use_cases.check_in.by_phone import PhoneForm, answer_by_phone, phone_form, written_by
+from companion.use_cases.check_in.following import BEFORE_ANSWER, is_urgent
+from companion.use_cases.check_in.questions import Asking, asks
+
+__all__ = [
+    "BEFORE_ANSWER",
+    "BY_PHONE_WITHIN",
+    "POSTPONE_AT_MOST",
+    "Asking",
+    "Ending",
+    "NextCheckIn",
+    "PhoneForm",
+    "QuestionPage",
+    "Review",
+    "Step",
+    "answer_by_phone",
+    "ask_due",
+    "asks",
+    "current",
+    "ending",
+    "finish",
+    "give_up_at",
+    "give_up_due",
+    "is_urgent",
+    "may_be_phoned",
+    "page",
+    "phone_form",
+    "postpone",
+    "remind_at",
+    "remind_due",
+    "response",
+    "review",
+    "save",
+    "written_by",
+]

@@ -1,0 +1,221 @@
+"""The tick: check-ins are asked, reminded once, and given up.
+
+A patient has one open check-in: asking a new one gives up the older. What fell due while nobody was looking is not made up
+for in a burst: of several overdue ones the latest is asked and the earlier are skipped, and one that is more than
+`TOO_LATE` overdue is not asked at all but put before the ward.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, time, timedelta
+from itertools import groupby
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
+
+from companion import library
+from companion.models import CheckIn, Message, Patient, Plan
+from companion.rules import cadence
+from companion.rules.quiet_hours import next_allowed
+from companion.use_cases import message
+from companion.use_cases.check_in.following import (
+    already_told,
+    raise_reasons,
+    record_measures,
+    tell_ward,
+)
+from companion.use_cases.check_in.questions import ANSWERABLE, asking_of, own_hour, required, template_of
+
+TOO_LATE = timedelta(days=7)
+# One transaction; SQLite lets nobody else write meanwhile.
+BATCH = 200
+_IN_FORCE = (Plan.state == "active", Patient.died_on.is_(None))
+
+
+def ask_due(db: Session, now: datetime, limit: int = BATCH) -> int:
+    """Asks every check-in whose time has come; says how many were asked."""
+    due = (CheckIn.state.in_(("planned", "postponed")), CheckIn.due_at <= now)
+    # The patient is locked too: another process must not take an earlier check-in of the same person.
+    mine = _held(db, select(CheckIn).where(*due).order_by(CheckIn.due_at, CheckIn.id).limit(limit))
+    patients = {check_in.patient_id for check_in in mine}
+    all_due = db.scalars(
+        _with_person(select(CheckIn).where(*due, CheckIn.patient_id.in_(patients))).order_by(
+            CheckIn.patient_id, CheckIn.due_at, CheckIn.day
+        )
+    ).all()
+    asked = 0
+    for _, group in groupby(all_due, key=lambda check_in: check_in.patient_id):
+        *earlier, latest = group
+        for check_in in earlier:
+            check_in.state, check_in.ended_at = "skipped", now
+        if latest.due_at < now - TOO_LATE:
+            _give_up(db, latest, now, code="not_asked")
+        else:
+            _ask(db, latest, now)
+            asked += 1
+    db.flush()
+    return asked
+
+
+def remind_due(db: Session, now: datetime, limit: int = BATCH) -> int:
+    """Reminds, once, whoever has not answered; says how many."""
+    waiting = (
+        CheckIn.state == "asked",
+        CheckIn.reminded_at.is_(None),
+        CheckIn.asked_at <= now - timedelta(hours=cadence.REMIND_AFTER_HOURS),
+    )
+    ready = _ready(db, waiting, CheckIn.asked_at, _remind_after, now, limit)
+    for check_in in ready:
+        check_in.reminded_at = now
+        _write(db, check_in, "reminder", now, valid_until=required(give_up_at(check_in)))
+    db.flush()
+    return len(ready)
+
+
+def give_up_due(db: Session, now: datetime, limit: int = BATCH) -> int:
+    """Ends what stayed unanswered after the reminder, and tells the ward; says how many."""
+    silent = (
+        CheckIn.state == "asked",
+        CheckIn.reminded_at <= now - timedelta(hours=cadence.GIVE_UP_AFTER_HOURS),
+    )
+    ready = _ready(db, silent, CheckIn.reminded_at, _give_up_after, now, limit)
+    for check_in in ready:
+        _give_up(db, check_in, now)
+    db.flush()
+    return len(ready)
+
+
+def remind_at(check_in: CheckIn) -> datetime | None:
+    """When this asked check-in is reminded, counted from when its message could go; None when it is not to be."""
+    if check_in.state != "asked" or check_in.reminded_at:
+        return None
+    return _remind_after(required(check_in.asked_at), own_hour(check_in), template_of(check_in))
+
+
+def give_up_at(check_in: CheckIn) -> datetime | None:
+    """When this reminded check-in is given up, counted from when the reminder could go; None when it is not to be."""
+    if check_in.state != "asked" or check_in.reminded_at is None:
+        return None
+    return _give_up_after(check_in.reminded_at, own_hour(check_in), template_of(check_in))
+
+
+def _remind_after(asked_at: datetime, own_hour: time, template: cadence.PlanTemplate) -> datetime:
+    sent = next_allowed("check_in", asked_at, own_hour)
+    return cadence.remind_at(sent, template.remind_after_hours)
+
+
+def _give_up_after(reminded_at: datetime, own_hour: time, template: cadence.PlanTemplate) -> datetime:
+    sent = next_allowed("reminder", reminded_at, own_hour)
+    return cadence.give_up_at(sent, template.give_up_after_hours)
+
+
+def _with_person(statement: Select[CheckIn]) -> Select[CheckIn]:
+    """Only those of an active plan and a living person, with both loaded afresh."""
+    return (
+        statement.join(CheckIn.plan)
+        .join(CheckIn.patient)
+        .where(*_IN_FORCE)
+        .options(contains_eager(CheckIn.plan), contains_eager(CheckIn.patient))
+        .execution_options(populate_existing=True)
+    )
+
+
+def _held(db: Session, statement: Select[CheckIn]) -> Sequence[CheckIn]:
+    """Those found that no other process holds, now held by us."""
+    held = _with_person(statement).with_for_update(of=[CheckIn, Patient], skip_locked=True, key_share=True)
+    return db.scalars(held).all()
+
+
+def _ready(
+    db: Session,
+    waiting: tuple[ColumnElement[bool], ...],
+    since: InstrumentedAttribute[datetime | None],
+    moment: Callable[[datetime, time, cadence.PlanTemplate], datetime],
+    now: datetime,
+    limit: int,
+) -> Sequence[CheckIn]:
+    """Those whose moment has come. First a light look at all: over a weekend most of them wait, tick after tick."""
+    ripe: list[UUID] = []
+    looked_at = db.execute(
+        select(CheckIn.id, since, Patient.hour, CheckIn.local_time, Plan.template)
+        .join(CheckIn.plan)
+        .join(CheckIn.patient)
+        .where(*waiting, *_IN_FORCE)
+        .order_by(since, CheckIn.id)
+    )
+    for check_in_id, begun, hour, local_time, template in looked_at:
+        if moment(required(begun), hour or local_time, library.plan_template(template)) <= now:
+            ripe.append(check_in_id)
+        if len(ripe) == limit:
+            break
+    looked_at.close()
+    if not ripe:
+        return []
+    return _held(db, select(CheckIn).where(*waiting, CheckIn.id.in_(ripe)).order_by(since, CheckIn.id))
+
+
+def _ask(db: Session, check_in: CheckIn, now: datetime) -> None:
+    others = db.scalars(
+        select(CheckIn).where(
+            CheckIn.patient_id == check_in.patient_id,
+            CheckIn.state.in_(ANSWERABLE),
+            CheckIn.id != check_in.id,
+        )
+    ).all()
+    for other in others:
+        if other.state == "asked":
+            _give_up(db, other, now)
+        else:
+            other.state, other.ended_at = "skipped", now
+    check_in.state, check_in.asked_at, check_in.reminded_at = "asked", now, None
+    db.flush()
+    remind = required(remind_at(check_in))
+    last = _give_up_after(remind, own_hour(check_in), template_of(check_in))
+    _write(db, check_in, "check_in", now, valid_until=last)
+
+
+def _write(
+    db: Session,
+    check_in: CheckIn,
+    kind: Literal["check_in", "reminder"],
+    now: datetime,
+    *,
+    valid_until: datetime,
+) -> None:
+    """The letter; or, to one who takes none, the request that a human phones."""
+    if _still_queued(db, check_in, kind):
+        return
+    letter = message.write(
+        db,
+        kind,
+        to=check_in.patient,
+        now=now,
+        check_in=check_in,
+        not_before=next_allowed(kind, now, own_hour(check_in)),
+        valid_until=valid_until,
+        dedupe_key=f"{kind}:{check_in.id}:{check_in.postponed}",
+    )
+    if letter is None and not already_told(db, check_in):
+        tell_ward(db, check_in, "call_due", now, day=check_in.day)
+
+
+def _still_queued(db: Session, check_in: CheckIn, kind: str) -> bool:
+    """Postponed and asked again before the first letter went, as over a weekend: one is enough."""
+    queued = select(Message.id).where(
+        Message.check_in_id == check_in.id, Message.kind == kind, Message.state == "queued"
+    )
+    return db.scalars(queued.limit(1)).first() is not None
+
+
+def _give_up(db: Session, check_in: CheckIn, now: datetime, code: str = "no_answer") -> None:
+    """Ends it. Answers given before the person stopped are read all the same; the ward is told unless it knows."""
+    answered = 0
+    if check_in.answers:
+        asking = asking_of(db, check_in)
+        answered = len(asking.counted)
+        record_measures(db, check_in, asking, "patient", check_in.patient_id, now)
+        raise_reasons(db, check_in, asking, now)
+    check_in.state, check_in.ended_at = "expired", now
+    if not already_told(db, check_in):
+        tell_ward(db, check_in, code, now, day=check_in.day, answered=answered)
