@@ -145,6 +145,8 @@ ACCESS: Mapping[str, str] = {
     "printed": _("Skrev ut arket du fikk med hjem"),
     "plan": _("Endret oppfølgingen din"),
     "contact": _("Endret hvordan vi når deg"),
+    "contact.sms_agreed": _("Skrev ned at du vil svare på SMS"),
+    "contact.sms_ended": _("Skrev ned at du ikke vil svare på SMS"),
     "export": _("Tok ut en kopi av opplysningene dine"),
     "erase": _("Slettet opplysninger om deg"),
 }

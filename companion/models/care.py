@@ -136,8 +136,8 @@ class PlanEvent(Identified, Base):
 class CheckIn(Identified, Base):
     """One asking. States `planned → asked → answered`, or `expired`, `skipped`, `postponed` (then asked again at `due_at`).
 
-    Local date, time and zone are what was promised; `due_at` is derived from them. `heard_at`: the latest answer by SMS,
-    from which the patience with the next one is counted.
+    Local date, time and zone are what was promised; `due_at` is derived from them. `heard_at`: the latest word in a
+    conversation by SMS, from which the patience with the next one is counted.
     """
 
     __tablename__ = "check_in"

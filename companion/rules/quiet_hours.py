@@ -20,7 +20,17 @@ EARLIEST_OWN_HOUR = time(6)
 LATEST_OWN_HOUR = time(21, 30)
 OWN_HOUR_LASTS = timedelta(hours=1)
 # What the person is waiting for this minute never waits for the morning.
-EXEMPT_KINDS = frozenset({"sign_in_code", "new_link", "reply", "meeting_now"})
+EXEMPT_KINDS = frozenset(
+    {
+        "sign_in_code",
+        "new_link",
+        "reply",
+        "next_question",
+        "rest_by_phone",
+        "all_answered",
+        "meeting_now",
+    }
+)
 
 
 def next_allowed(kind: str, at_utc: datetime, personal_hour: time | None) -> datetime:

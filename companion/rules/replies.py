@@ -23,6 +23,7 @@ class ReplyKind(StrEnum):
     NO = "no"
     NUMBER = "number"
     CODE = "code"
+    NOT_TODAY = "not_today"
     UNKNOWN = "unknown"
 
 
@@ -106,12 +107,34 @@ _YES = (
     "de juo",
 )
 _NO = ("nei", "n", "neii", "nope", "no", "næ", "ii", "in")
+_NOT_TODAY = (
+    "ikke i dag",
+    "ikke idag",
+    "ikkje i dag",
+    "ikkje idag",
+    "nei ikke i dag",
+    "nei ikkje i dag",
+    "ikke nå",
+    "ikkje no",
+    "ikke i kveld",
+    "senere",
+    "seinere",
+    "seinare",
+    "not today",
+    "not now",
+    "later",
+    "in odne",
+    "ii odne",
+    "ii otne",
+    "maŋŋil",
+)
 _WORDS: Mapping[str, ReplyKind] = {
     **dict.fromkeys(_STOP, ReplyKind.STOP),
     **dict.fromkeys(_START, ReplyKind.START),
     **dict.fromkeys(_CALL_ME, ReplyKind.CALL_ME),
     **dict.fromkeys(_YES, ReplyKind.YES),
     **dict.fromkeys(_NO, ReplyKind.NO),
+    **dict.fromkeys(_NOT_TODAY, ReplyKind.NOT_TODAY),
 }
 _NUMBERS: Mapping[str, str] = {
     word: str(number)

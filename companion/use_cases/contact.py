@@ -15,10 +15,18 @@ WAYS = ("sms", "call")
 
 
 def change_contact(
-    db: Session, who: Actor, patient_id: UUID, phone: str, way: str, *, now: datetime
+    db: Session,
+    who: Actor,
+    patient_id: UUID,
+    phone: str,
+    way: str,
+    *,
+    answers_by_sms: bool | None = None,
+    now: datetime,
 ) -> Patient:
     """A professional writes down the number and the wish. Who has said STOPP gets messages again only on another number.
 
+    `answers_by_sms`: whether the person has agreed to answer check-ins by SMS itself; None leaves it as it was.
     Raises `Invalid` with every problem: `phone` missing, not_a_phone, landline (when SMS is wished) · `contact_by` not_a_way.
     """
     if who.kind != "professional":
@@ -47,5 +55,23 @@ def change_contact(
         patient.phone_state = "ok"
     if not (way == "sms" and patient.contact_by == "push"):
         patient.contact_by = way
+    if answers_by_sms is not None:
+        _agree(patient, answers_by_sms and way == "sms", now)
     db.flush()
     return patient
+
+
+def agree_to_sms(db: Session, who: Actor, patient_id: UUID, agreed: bool, *, now: datetime) -> bool:
+    """A professional writes down whether the person answers check-ins by SMS itself; says whether that is news."""
+    if who.kind != "professional":
+        raise NotAllowed("for professionals")
+    patient = patient_of(db, who, patient_id, now=now, lock=True)
+    before = patient.sms_agreed_at
+    _agree(patient, agreed and patient.contact_by == "sms", now)
+    db.flush()
+    return (before is None) != (patient.sms_agreed_at is None)
+
+
+def _agree(patient: Patient, agreed: bool, now: datetime) -> None:
+    """The first yes stays the moment it was given."""
+    patient.sms_agreed_at = (patient.sms_agreed_at or now) if agreed else None

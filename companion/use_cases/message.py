@@ -12,15 +12,28 @@ from sqlalchemy.orm import Session, joinedload
 
 from companion.crypto import KeyRing
 from companion.library import plan_template
-from companion.models import CheckIn, Flag, FlagEvent, Grant, Meeting, Message, Patient, Plan, Relative
+from companion.models import (
+    Answer,
+    CheckIn,
+    Flag,
+    FlagEvent,
+    Grant,
+    Meeting,
+    Message,
+    Patient,
+    Plan,
+    Relative,
+)
 from companion.rules.delivery_codes import explain
 from companion.rules.quiet_hours import next_allowed
 from companion.use_cases import flag
 
-CODE_LANE = frozenset({"sign_in_code", "new_link", "reply"})
+# The middle and the end of a conversation answer somebody who has just written.
+IN_CONVERSATION = frozenset({"next_question", "rest_by_phone"})
+CODE_LANE = frozenset({"sign_in_code", "new_link", "reply", "all_answered"}) | IN_CONVERSATION
 # The person asked for these a moment ago, so they reach also those who otherwise want to be phoned.
 ASKED_FOR = CODE_LANE
-ABOUT_CHECK_IN = frozenset({"check_in", "reminder"})
+ABOUT_CHECK_IN = frozenset({"check_in", "reminder", "question", "question_again"})
 # What can wait for another day when somebody has had enough messages.
 HELD_BACK = ABOUT_CHECK_IN | {"welcome"}
 MAY_HAVE_ARRIVED = ("sending", "unknown", "accepted", "sent", "delivered", "delivery_unknown")
@@ -216,18 +229,34 @@ def standing(db: Session, message: Message, now: datetime) -> Literal["send", "c
     person = message.relative or message.patient
     if person is not None and not takes_messages(person, message.kind):
         return "cancel"
-    if not (_check_in_asks(message) and _meeting_stands(message) and _welcome(db, message, now)):
+    if not (_check_in_asks(db, message) and _meeting_stands(message) and _welcome(db, message, now)):
         return "cancel"
     hour = message.patient.hour if message.patient and not message.relative else None
     allowed = next_allowed(message.kind, now, hour)
     return "send" if allowed <= now else allowed
 
 
-def _check_in_asks(message: Message) -> bool:
-    if message.kind not in ABOUT_CHECK_IN:
+def _check_in_asks(db: Session, message: Message) -> bool:
+    """The check-in is open as it was when the letter was written, and what a question of it asks has no answer yet."""
+    if message.kind not in ABOUT_CHECK_IN | IN_CONVERSATION:
         return True
     check_in = message.check_in
-    return check_in is not None and check_in.state == "asked" and check_in.plan.state == "active"
+    if check_in is None or check_in.plan.state != "active":
+        return False
+    if message.kind in IN_CONVERSATION:
+        as_then = (
+            check_in.state in ("asked", "postponed") and check_in.postponed == message.params["postponed"]
+        )
+    else:
+        as_then = check_in.state == "asked"
+    link_id = message.params.get("link_id")
+    return as_then and (link_id is None or _still_asked_by_sms(db, message, link_id))
+
+
+def _still_asked_by_sms(db: Session, message: Message, link_id: str) -> bool:
+    agreed = message.patient is not None and message.patient.sms_agreed_at is not None
+    given = select(Answer.id).where(Answer.check_in_id == message.check_in_id, Answer.link_id == link_id)
+    return agreed and db.execute(given.limit(1)).first() is None
 
 
 def _meeting_stands(message: Message) -> bool:
@@ -282,7 +311,10 @@ def parked(db: Session, message: Message, now: datetime) -> None:
 
 def never_confirmed(db: Session, message: Message, now: datetime) -> None:
     """Sent days ago, and no word of whether it arrived: staff see it where the letter mattered and nothing shows it did."""
-    answered = message.check_in is not None and message.check_in.state == "answered"
+    about = message.check_in
+    answered = about is not None and (
+        about.state == "answered" or (about.heard_at is not None and about.heard_at > message.created_at)
+    )
     if message.kind in MATTERS and not answered:
         parked(db, message, now)
 

@@ -1,4 +1,7 @@
-"""What somebody wrote back: stop and start are obeyed at once, the rest reaches a human, and the sender is told so once."""
+"""What somebody wrote back: stop and start are obeyed at once, a check-in by SMS goes on, the rest reaches a human.
+
+Whoever reaches a human is told so, once a day.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,6 +14,7 @@ from companion.models import Grant, Patient, Relative
 from companion.rules.cadence import local_day
 from companion.rules.replies import ReplyKind, classify
 from companion.use_cases import flag, message, plan
+from companion.use_cases.check_in import by_sms
 
 ANSWER_IS_USEFUL = timedelta(hours=1)
 
@@ -35,6 +39,7 @@ def receive(db: Session, phone: str, text: str, *, now: datetime) -> bool:
         return said.kind is not ReplyKind.CRISIS
     if said.kind is ReplyKind.CRISIS:
         # No machine answers this.
+        by_sms.heard(db, patients, now=now)
         _tell(db, patients, relatives, "crisis_words", "red", text, now)
     elif said.kind is ReplyKind.STOP:
         _stop(db, patients, relatives, now)
@@ -42,9 +47,10 @@ def receive(db: Session, phone: str, text: str, *, now: datetime) -> bool:
         _start(db, patients, relatives, now)
         _answer(db, patients, relatives, "started", now)
     elif said.kind is ReplyKind.CALL_ME:
+        by_sms.heard(db, patients, now=now)
         _tell(db, patients, relatives, "wants_contact", "red", None, now)
         _answer(db, patients, relatives, "call", now)
-    else:
+    elif not by_sms.take(db, patients, said, now=now):
         _tell(db, patients, relatives, "reply_not_understood", "amber", text, now)
         _answer(db, patients, relatives, "not_understood", now)
     return True

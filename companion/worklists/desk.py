@@ -57,7 +57,7 @@ SILENT = ("no_answer", "not_asked", "call_due", "postponed_twice")
 UNDELIVERED = ("undeliverable", "parked_message")
 # Lists of cases; the others are lists of flags.
 LED: tuple[Filter, ...] = ("all", "mine", "red")
-TO_CALL = (*SILENT, "undeliverable", "tell_by_phone", "call_me")
+TO_CALL = (*SILENT, "rest_by_phone", "undeliverable", "tell_by_phone", "call_me")
 NAME_SEARCH_AT_MOST = 5000
 COMING_HOME_WITHIN = timedelta(days=14)
 CALL_LIST_AT_MOST = 200

@@ -2,13 +2,13 @@
 
 import json
 from base64 import urlsafe_b64encode
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from companion.models import Message
@@ -21,6 +21,7 @@ WITH_LINK = frozenset(
         "welcome",
         "check_in",
         "reminder",
+        "rest_by_phone",
         "meeting",
         "meeting_moved",
         "new_link",
@@ -34,6 +35,9 @@ _WHEN = {
     "en": "EEEE d MMMM 'at' HH:mm",
     "se": "d.M. 'dii.' HH.mm",
 }
+_DAY = {"nb": "EEEE d. MMMM", "nn": "EEEE d. MMMM", "en": "EEEE d MMMM", "se": "d.M."}
+# Days in a letter's values, written as in ISO.
+_DAYS = ("again", "read_by")
 _GSM_7 = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -56,6 +60,7 @@ def word(
     person = letter.relative or letter.patient
     meeting = letter.meeting
     values: dict[str, Any] = {**letter.params, "product": product, "institution": institution}
+    values |= {name: spoken_day(values[name], letter.language) for name in _DAYS if values.get(name)}
     if meeting is not None:
         values |= {"when": spoken_time(meeting.starts_at, letter.language), "who": meeting.host.first_name}
     if words is not None:
@@ -101,6 +106,11 @@ def topic(letter: Message) -> str:
 def spoken_time(at: datetime, language: str) -> str:
     """A moment as people say it, on the Norwegian wall clock: "tirsdag 10. november kl. 10.00"."""
     return format_datetime(to_local(at), _WHEN[language], locale=language)
+
+
+def spoken_day(day: str, language: str) -> str:
+    """A day as people say it: "tirsdag 10. november"."""
+    return format_date(date.fromisoformat(day), _DAY[language], locale=language)
 
 
 def segments(text: str) -> int:

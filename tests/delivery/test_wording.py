@@ -3,13 +3,19 @@
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
+from companion import library
+from companion.library import CONTENT
 from companion.models import Meeting, Message, Patient, Professional
 from companion.models.messages import MESSAGE_KINDS
+from companion.rules import questionnaire
+from companion.rules.questionnaire import Item
 from companion.use_cases.sign_in import Words
 from notifications import wording
 from notifications.wording import segments, word
@@ -18,7 +24,16 @@ LANGUAGES = ("nb", "nn", "en", "se")
 SENT_AT = datetime(2026, 9, 23, 8, 0, tzinfo=UTC)  # a Wednesday in September: the longest words
 TOKEN = "x7Kq-_x7Kq-_x7Kq-_x7Kq"
 NAMES = ("Kari", "Bjørg-Christine", "Wilhelmina-Christoffersdatter", "Áilu")
-ABOUT = ("call", "started", "not_understood", "stranger")
+ABOUT = ("call", "started", "not_understood", "stranger", "postponed", "often_postponed", "answered")
+LONGEST_DAY = SENT_AT.date().isoformat()
+QUESTIONS = ("question", "question_again", "next_question")
+ENDS = (
+    {"urgent": False, "call": False, "read_by": None, "again": None, "by_call": False},
+    {"urgent": False, "call": False, "read_by": LONGEST_DAY, "again": LONGEST_DAY, "by_call": True},
+    {"urgent": False, "call": True, "read_by": LONGEST_DAY, "again": LONGEST_DAY, "by_call": False},
+    {"urgent": True, "call": False, "read_by": LONGEST_DAY, "again": LONGEST_DAY, "by_call": False},
+    {"urgent": True, "call": True, "read_by": LONGEST_DAY, "again": LONGEST_DAY, "by_call": True},
+)
 # Parts of words that tell what somebody suffers from, or that they are ill at all.
 HEALTH = re.compile(
     r"slag|stroke|kreft|cancer|hjern|brain|syk|sjuk|\bill\b|diagno|pasient|patient|sykehus|hospital|rehab|"
@@ -27,22 +42,57 @@ HEALTH = re.compile(
 )
 
 
-def letter(kind: str, language: str, name: str = "Kari", about: str = "call") -> Message:
+def neutral_questions() -> dict[str, Item]:
+    """The questions an SMS may ask, by their short names."""
+    parts = [library.questionnaire_part(path.stem) for path in (CONTENT / "questionnaires").glob("*.json")]
+    return {
+        item.link_id.removeprefix("measure."): item
+        for part in parts
+        for item in questionnaire.questions(part)
+        if item.neutral
+    }
+
+
+def digits(item: Item) -> list[str]:
+    return [option.code for option in item.options] or ["true", "false"]
+
+
+def asking(ask: str, *, hint: bool = False) -> dict[str, Any]:
+    """A question as the use-case hands it over, with the longest numbers there may be."""
+    options = digits(neutral_questions()[ask])
+    return {"ask": ask, "point": 12, "options": options, "number": 12, "total": 14, "hint": hint}
+
+
+def some_params(kind: str, about: str) -> dict[str, Any]:
+    if kind == "reply":
+        return {"about": about, "again": LONGEST_DAY}
+    if kind in QUESTIONS:
+        return asking("how")
+    if kind == "all_answered":
+        return ENDS[0]
+    return {"urgent": False} if kind == "rest_by_phone" else {}
+
+
+def letter(
+    kind: str, language: str, name: str = "Kari", about: str = "call", params: dict[str, Any] | None = None
+) -> Message:
     meeting = Meeting(starts_at=SENT_AT, host=Professional(name="Bjørg-Kristin Nordgård"))
     return Message(
         kind=kind,
         language=language,
-        params={"about": about} if kind == "reply" else {},
+        params=params or some_params(kind, about),
         patient=Patient(name=f"{name} Nilsen"),
         meeting=meeting if kind.startswith("meeting") else None,
         valid_until=SENT_AT + timedelta(days=1),
     )
 
 
-def text(kind: str, language: str, name: str = "Kari", about: str = "call") -> str:
+def text(
+    kind: str, language: str, name: str = "Kari", about: str = "call", params: dict[str, Any] | None = None
+) -> str:
     words = Words(TOKEN, "481226") if kind in wording.WITH_LINK else None
     return word(
-        letter(kind, language, name, about),
+        letter(kind, language, name, about, params),
         words,
         public_url="http://127.0.0.1:8000",
         product="Følge",
@@ -88,6 +138,64 @@ def test_the_check_in_as_it_was_drawn() -> None:
 
 def test_a_meeting_is_at_the_wall_clock_s_time() -> None:
     assert "onsdag 23. september kl. 10.00" in text("meeting", "nb")
+
+
+# --- a check-in by SMS ------------------------------------------------------------------------------------------------
+
+
+def test_these_questions_may_be_asked_in_an_sms() -> None:
+    assert set(neutral_questions()) == {"how", "started", "why", "worse", "contact"}
+
+
+@pytest.mark.parametrize("ask", ["how", "started", "why", "worse", "contact"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_question_has_one_digit_for_each_option_and_fits(language: str, ask: str) -> None:
+    options = digits(neutral_questions()[ask])
+    for kind in QUESTIONS:
+        for hint in (False, True):
+            said = text(kind, language, params=asking(ask, hint=hint))
+            lines = [line for line in said.splitlines() if re.match(r"[1-9] ", line)]
+            lines = [line for line in lines if not re.match(r"[0-9]+ (av|of) ", line)]
+            assert [line.split()[0] for line in lines] == [str(n) for n in range(1, len(options) + 1)]
+            assert len({line.split(maxsplit=1)[1] for line in lines}) == len(options)
+            assert segments(said) <= (2 if language == "se" else 1), (len(said), said)
+            assert said == said.strip()
+            assert said.count("?") == 1
+            assert not HEALTH.search(said), said
+
+
+def test_the_digits_follow_the_options_of_the_questionnaire() -> None:
+    """The words go by the option's code: turned round in the questionnaire, they are turned round in the message."""
+    backwards = asking("how") | {"options": ["very_bad", "ok", "very_good"]}
+    assert "1 svært dårlig\n2 passe\n3 svært bra\n" in text("next_question", "nb", params=backwards)
+    with pytest.raises(UndefinedError):
+        text("next_question", "nb", params=backwards | {"options": ["unheard_of"]})
+
+
+def test_the_first_question_as_it_comes() -> None:
+    assert text("question", "nb", name="Odd") == (
+        "Hei Odd. Her er Følge fra UNN. Svar med ett tall.\nHvordan går det?\n"
+        "1 svært bra\n2 bra\n3 passe\n4 dårlig\n5 svært dårlig\n0 = ikke i dag. RING = vi ringer deg"
+    )
+
+
+@pytest.mark.parametrize("params", ENDS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_last_words_fit_and_name_the_numbers_where_it_was_grave(
+    language: str, params: dict[str, Any]
+) -> None:
+    for kind in ("all_answered", "rest_by_phone"):
+        said = text(kind, language, params=params)
+        assert segments(said) <= (2 if language == "se" else 1), (len(said), said)
+        assert ("116117" in said, "113" in said) == (params["urgent"], params["urgent"])
+        assert not HEALTH.search(said)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_rest_can_be_typed_also_when_it_was_grave(language: str) -> None:
+    said = text("rest_by_phone", language, params={"urgent": True})
+    assert "127.0.0.1:8000/k" in said
+    assert "481 226" in said
 
 
 def test_every_sami_text_is_marked_as_a_draft() -> None:

@@ -23,7 +23,7 @@ from web.sentences import Sentences
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
-RAISE = {"raise_flag", "_tell_ward", "_tell", "_flag", "_give_up", "Reason"}
+RAISE = {"raise_flag", "tell_ward", "_tell", "_flag", "_give_up", "Reason"}
 NO_CODES = {"red", "amber", "ward", "art"}
 
 

@@ -77,8 +77,10 @@ def test_what_somebody_waits_for_goes_at_once(kind: str) -> None:
     assert next_allowed(kind, night, time(10)) == night
 
 
-def test_sign_in_and_the_meeting_now_are_what_is_exempt() -> None:
-    assert {"sign_in_code", "new_link", "reply", "meeting_now"} == EXEMPT_KINDS
+def test_sign_in_an_answer_to_who_just_wrote_and_the_meeting_now_are_what_is_exempt() -> None:
+    asked_for = {"sign_in_code", "new_link", "meeting_now"}
+    just_wrote = {"reply", "next_question", "rest_by_phone", "all_answered"}
+    assert asked_for | just_wrote == EXEMPT_KINDS
 
 
 @given(moments, own_hours)

@@ -19,6 +19,7 @@ from companion.models import CheckIn, Message, Patient, Plan
 from companion.rules import cadence
 from companion.rules.quiet_hours import next_allowed
 from companion.use_cases import message
+from companion.use_cases.check_in import by_sms
 from companion.use_cases.check_in.following import (
     already_told,
     raise_reasons,
@@ -87,27 +88,34 @@ def give_up_due(db: Session, now: datetime, limit: int = BATCH) -> int:
 
 
 def remind_at(check_in: CheckIn) -> datetime | None:
-    """When this asked check-in is reminded, counted from when its message could go; None when it is not to be."""
+    """When this asked check-in is reminded, counted from when its message could go or, in a conversation by SMS, from the
+    last word heard; None when it is not to be."""
     if check_in.state != "asked" or check_in.reminded_at:
         return None
-    return _remind_after(required(check_in.asked_at), own_hour(check_in), template_of(check_in))
+    asked_at, heard_at = required(check_in.asked_at), check_in.heard_at
+    return _remind_after(asked_at, heard_at, own_hour(check_in), template_of(check_in))
 
 
 def give_up_at(check_in: CheckIn) -> datetime | None:
-    """When this reminded check-in is given up, counted from when the reminder could go; None when it is not to be."""
+    """When this reminded check-in is given up, counted from when the reminder could go or, in a conversation by SMS, from
+    the last word heard since; None when it is not to be."""
     if check_in.state != "asked" or check_in.reminded_at is None:
         return None
-    return _give_up_after(check_in.reminded_at, own_hour(check_in), template_of(check_in))
+    return _give_up_after(check_in.reminded_at, check_in.heard_at, own_hour(check_in), template_of(check_in))
 
 
-def _remind_after(asked_at: datetime, own_hour: time, template: cadence.PlanTemplate) -> datetime:
+def _remind_after(
+    asked_at: datetime, heard_at: datetime | None, own_hour: time, template: cadence.PlanTemplate
+) -> datetime:
     sent = next_allowed("check_in", asked_at, own_hour)
-    return cadence.remind_at(sent, template.remind_after_hours)
+    return cadence.remind_at(max(sent, heard_at or sent), template.remind_after_hours)
 
 
-def _give_up_after(reminded_at: datetime, own_hour: time, template: cadence.PlanTemplate) -> datetime:
+def _give_up_after(
+    reminded_at: datetime, heard_at: datetime | None, own_hour: time, template: cadence.PlanTemplate
+) -> datetime:
     sent = next_allowed("reminder", reminded_at, own_hour)
-    return cadence.give_up_at(sent, template.give_up_after_hours)
+    return cadence.give_up_at(max(sent, heard_at or sent), template.give_up_after_hours)
 
 
 def _with_person(statement: Select[CheckIn]) -> Select[CheckIn]:
@@ -131,21 +139,21 @@ def _ready(
     db: Session,
     waiting: tuple[ColumnElement[bool], ...],
     since: InstrumentedAttribute[datetime | None],
-    moment: Callable[[datetime, time, cadence.PlanTemplate], datetime],
+    moment: Callable[[datetime, datetime | None, time, cadence.PlanTemplate], datetime],
     now: datetime,
     limit: int,
 ) -> Sequence[CheckIn]:
     """Those whose moment has come. First a light look at all: over a weekend most of them wait, tick after tick."""
     ripe: list[UUID] = []
     looked_at = db.execute(
-        select(CheckIn.id, since, Patient.hour, CheckIn.local_time, Plan.template)
+        select(CheckIn.id, since, CheckIn.heard_at, Patient.hour, CheckIn.local_time, Plan.template)
         .join(CheckIn.plan)
         .join(CheckIn.patient)
         .where(*waiting, *_IN_FORCE)
         .order_by(since, CheckIn.id)
     )
-    for check_in_id, begun, hour, local_time, template in looked_at:
-        if moment(required(begun), hour or local_time, library.plan_template(template)) <= now:
+    for check_in_id, begun, heard_at, hour, local_time, template in looked_at:
+        if moment(required(begun), heard_at, hour or local_time, library.plan_template(template)) <= now:
             ripe.append(check_in_id)
         if len(ripe) == limit:
             break
@@ -171,7 +179,7 @@ def _ask(db: Session, check_in: CheckIn, now: datetime) -> None:
     check_in.state, check_in.asked_at, check_in.reminded_at = "asked", now, None
     db.flush()
     remind = required(remind_at(check_in))
-    last = _give_up_after(remind, own_hour(check_in), template_of(check_in))
+    last = _give_up_after(remind, None, own_hour(check_in), template_of(check_in))
     _write(db, check_in, "check_in", now, valid_until=last)
 
 
@@ -183,20 +191,24 @@ def _write(
     *,
     valid_until: datetime,
 ) -> None:
-    """The letter; or, to one who takes none, the request that a human phones."""
-    if _still_queued(db, check_in, kind):
+    """The letter, or the question itself to one who answers by SMS; else the request that a human phones."""
+    by_itself = by_sms.speaks(check_in.patient)
+    params = by_sms.first_question(db, check_in) if by_itself else {}
+    letter_kind = by_sms.INSTEAD_OF[kind] if by_itself else kind
+    if _still_queued(db, check_in, letter_kind):
         return
-    letter = message.write(
+    letter = params is not None and message.write(
         db,
-        kind,
+        letter_kind,
         to=check_in.patient,
         now=now,
+        params=params,
         check_in=check_in,
-        not_before=next_allowed(kind, now, own_hour(check_in)),
+        not_before=next_allowed(letter_kind, now, own_hour(check_in)),
         valid_until=valid_until,
-        dedupe_key=f"{kind}:{check_in.id}:{check_in.postponed}",
+        dedupe_key=f"{letter_kind}:{check_in.id}:{check_in.postponed}",
     )
-    if letter is None and not already_told(db, check_in):
+    if not letter and not already_told(db, check_in):
         tell_ward(db, check_in, "call_due", now, day=check_in.day)
 
 

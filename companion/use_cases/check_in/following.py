@@ -14,11 +14,19 @@ from companion.use_cases import flag
 from companion.use_cases.check_in.questions import Asking
 
 # A human already knows that this very check-in needs a phone call, so silence about it is no news.
-ALREADY_TOLD = ("call_due", "undeliverable")
+ALREADY_TOLD = ("call_due", "rest_by_phone", "undeliverable")
 # Settled by an answer: nobody needs to phone about the asking any more.
-SETTLED_BY_ANSWER = ("call_due", "postponed_twice")
+SETTLED_BY_ANSWER = ("call_due", "rest_by_phone", "postponed_twice")
 # These speak of the asking, not of the answer: no step the person is waiting for.
-BEFORE_ANSWER = ("call_due", "no_answer", "not_asked", "postponed_twice", "undeliverable", "parked_message")
+BEFORE_ANSWER = (
+    "call_due",
+    "rest_by_phone",
+    "no_answer",
+    "not_asked",
+    "postponed_twice",
+    "undeliverable",
+    "parked_message",
+)
 STATUS_BY_ANSWER = {"yes": "started", "not_yet": "not_started", "unknown": "unknown"}
 
 

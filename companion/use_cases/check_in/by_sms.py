@@ -1,0 +1,334 @@
+"""The whole check-in by SMS, for people who agreed to it: one question a message, answered by one digit.
+
+Where a conversation stands is written nowhere: the question at hand is the first that may be asked neutrally and has no
+answer, and what the person was asked last is the latest letter that may have reached them. Where the two differ, as when
+somebody answered on the web in between, a digit is not taken for the answer to another question: the present one is sent.
+
+What cannot be asked neutrally is left for the telephone or the web. Free text is not asked for; whoever writes of their own
+accord reaches a human. There is one conversation at a time on a number: nobody has to guess whose answer it is.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import Session, contains_eager
+
+from companion.errors import Conflict
+from companion.models import CheckIn, Message, Patient, Plan
+from companion.rules.access import Actor, Level
+from companion.rules.cadence import local_day
+from companion.rules.questionnaire import Item
+from companion.rules.quiet_hours import next_allowed
+from companion.rules.replies import Reply, ReplyKind
+from companion.use_cases import message
+from companion.use_cases.check_in.afterwards import Ending
+from companion.use_cases.check_in.answering import finish, postpone, save
+from companion.use_cases.check_in.following import is_urgent, raise_reasons, record_measures, tell_ward
+from companion.use_cases.check_in.questions import ANSWERABLE, Asking, asking_of, own_hour
+
+# The letter instead of the one with a link.
+INSTEAD_OF: Final = {"check_in": "question", "reminder": "question_again"}
+NEXT: Final = "next_question"
+THE_REST: Final = "rest_by_phone"
+QUESTIONS: Final = (*INSTEAD_OF.values(), NEXT)
+LAST_WORDS: Final = ("all_answered", THE_REST)
+TRUTHS: Final = ("true", "false")
+# Words that are an answer where the question has such an option.
+YES: Final = ("yes", "true")
+NO: Final = ("no", "not_yet", "false")
+# The same question so many times; then somebody had better help.
+ASKED_AT_MOST = 4
+ANSWER_IS_USEFUL = timedelta(hours=1)
+# For so long afterwards a digit or a word of thanks belongs to what was answered.
+STILL_TALKING = timedelta(days=3)
+
+
+def speaks(patient: Patient) -> bool:
+    """Whether this person is asked by SMS itself: they agreed to it, and are reached by SMS."""
+    return (
+        patient.sms_agreed_at is not None
+        and patient.contact_by == "sms"
+        and message.takes_messages(patient, NEXT)
+    )
+
+
+# --- asking -------------------------------------------------------------------------------------------------------
+
+
+def first_question(db: Session, check_in: CheckIn) -> dict[str, Any] | None:
+    """What a letter that opens the conversation, or takes it up again, asks; None when a human has to phone instead.
+
+    So it is when somebody else is being asked on the same number, or nothing is left that may be asked neutrally.
+    """
+    if _somebody_else_talks(db, check_in):
+        return None
+    asking = asking_of(db, check_in)
+    item = _at_hand(asking)
+    return _question(check_in, asking, item) if item else None
+
+
+def _askable(item: Item) -> bool:
+    return item.neutral and item.type in ("choice", "boolean")
+
+
+def _at_hand(asking: Asking) -> Item | None:
+    """The question to go on with; None when no neutral one is left."""
+    return next(
+        (item for item in asking.visible if _askable(item) and item.link_id not in asking.answers), None
+    )
+
+
+def _something_left(asking: Asking) -> bool:
+    """Whether anything but free text is left that an SMS may not ask."""
+    return any(
+        item.link_id not in asking.answers and (item.required or item.type not in ("text", "string"))
+        for item in asking.visible
+        if not _askable(item)
+    )
+
+
+def _question(check_in: CheckIn, asking: Asking, item: Item, *, hint: bool = False) -> dict[str, Any]:
+    """What the words need. `point`: the measure's number on the sheet at home; `options` in the order of the digits."""
+    asked = [one.link_id for one in asking.visible if _askable(one)]
+    points = {str(measure.id): measure.number for measure in asking.measures}
+    about, _, short = item.link_id.removeprefix("measure.").partition(".")
+    return {
+        "link_id": item.link_id,
+        "ask": short or item.link_id,
+        "point": points.get(about, 0),
+        "options": [option.code for option in item.options] or list(TRUTHS),
+        "number": asked.index(item.link_id) + 1,
+        "total": len(asked),
+        "hint": hint,
+        "postponed": check_in.postponed,
+    }
+
+
+# --- the conversation ---------------------------------------------------------------------------------------------
+
+
+def heard(db: Session, patients: Sequence[Patient], *, now: datetime) -> None:
+    """Somebody in a conversation wrote something: the patience with them is counted from here."""
+    for check_in in _open(db, patients):
+        check_in.heard_at = now
+    db.flush()
+
+
+def take(db: Session, patients: Sequence[Patient], said: Reply, *, now: datetime) -> bool:
+    """Takes what was said as an answer in the conversation on this number. False: a human has to read it."""
+    talking = _open(db, patients)
+    if not talking:
+        return _already_answered(db, patients, said, now)
+    if len(talking) > 1:
+        return False
+    check_in = talking[0]
+    check_in.heard_at = now
+    if said.kind is ReplyKind.NOT_TODAY or said == Reply(ReplyKind.NUMBER, "0"):
+        _not_today(db, check_in, now)
+        return True
+    if said.kind not in (ReplyKind.NUMBER, ReplyKind.YES, ReplyKind.NO):
+        return False
+    return _answered(db, check_in, said, now)
+
+
+def _answered(db: Session, check_in: CheckIn, said: Reply, now: datetime) -> bool:
+    asking = asking_of(db, check_in)
+    letters = _letters(db, check_in)
+    last = next((one for one in letters if one.state in message.MAY_HAVE_ARRIVED), None)
+    if last is None:
+        return False
+    item = _at_hand(asking)
+    if item is None:
+        _go_on(db, check_in, asking, now)
+        return True
+    value = _value(said, last.params["options"])
+    if last.params["link_id"] != item.link_id:
+        on_its_way = letters[0].state == "queued" and letters[0].params["link_id"] == item.link_id
+        if on_its_way:
+            # Pressed twice, before the next question came; anything else is no answer we can place.
+            return value is not None and value == _typed(asking, last.params["link_id"])
+        return _ask(db, check_in, asking, item, letters, now)
+    if value is None:
+        return _ask(db, check_in, asking, item, letters, now, hint=True)
+    save(db, _themselves(check_in.patient), check_in.id, item.link_id, [value], now=now)
+    _go_on(db, check_in, asking_of(db, check_in), now)
+    return True
+
+
+def _value(said: Reply, options: Sequence[str]) -> str | None:
+    """The option that was meant, as the letter numbered them; None when there is no such one."""
+    if said.kind is ReplyKind.NUMBER:
+        digit = int(said.value or 0)
+        return options[digit - 1] if 1 <= digit <= len(options) else None
+    words = YES if said.kind is ReplyKind.YES else NO
+    return next((code for code in options if code in words), None)
+
+
+def _typed(asking: Asking, link_id: str) -> str | None:
+    value = asking.answers.get(link_id)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _go_on(db: Session, check_in: CheckIn, asking: Asking, now: datetime) -> None:
+    """The next question; after the last one what the answers lead to, and the last words."""
+    if item := _at_hand(asking):
+        _ask(db, check_in, asking, item, _letters(db, check_in), now)
+    elif _something_left(asking):
+        _leave_the_rest(db, check_in, asking, now)
+    else:
+        who = _themselves(check_in.patient)
+        _say_goodbye(db, check_in, finish(db, who, check_in.id, now=now), now)
+
+
+def _ask(
+    db: Session,
+    check_in: CheckIn,
+    asking: Asking,
+    item: Item,
+    letters: Sequence[Message],
+    now: datetime,
+    *,
+    hint: bool = False,
+) -> bool:
+    """The question at hand, at once: somebody has just written. False when it has been asked often enough."""
+    if sum(one.params["link_id"] == item.link_id for one in letters) >= ASKED_AT_MOST:
+        return False
+    params = _question(check_in, asking, item, hint=hint)
+    _write(db, NEXT, check_in, params, f"{NEXT}:{check_in.id}:{len(letters)}", now)
+    return True
+
+
+def _leave_the_rest(db: Session, check_in: CheckIn, asking: Asking, now: datetime) -> None:
+    """What has been said counts at once; a human phones about the rest, unless the person answers it on the web first."""
+    record_measures(db, check_in, asking, "patient", check_in.patient_id, now)
+    raise_reasons(db, check_in, asking, now)
+    tell_ward(db, check_in, "rest_by_phone", now, day=check_in.day)
+    params = {"urgent": is_urgent(asking.counted), "postponed": check_in.postponed}
+    _write(db, THE_REST, check_in, params, f"{THE_REST}:{check_in.id}", now)
+
+
+def _say_goodbye(db: Session, check_in: CheckIn, ending: Ending, now: datetime) -> None:
+    """What happens now, as far as the flags that were really raised make it true."""
+    codes = {flag.code for step in ending.steps if step.state != "closed" for flag in step.flags}
+    following = ending.next
+    params = {
+        "urgent": ending.urgency,
+        "call": "wants_contact" in codes,
+        "read_by": local_day(ending.heard_by).isoformat() if ending.heard_by else None,
+        "again": following.local_date.isoformat() if following else None,
+        "by_call": following is not None and following.channel == "call",
+    }
+    _write(db, "all_answered", check_in, params, f"all_answered:{check_in.id}", now)
+
+
+def _not_today(db: Session, check_in: CheckIn, now: datetime) -> None:
+    try:
+        postpone(db, _themselves(check_in.patient), check_in.id, now=now)
+    except Conflict:
+        tell_ward(db, check_in, "postponed_twice", now, day=check_in.day)
+        _reply(db, check_in, {"about": "often_postponed"}, now)
+    else:
+        again = next_allowed(QUESTIONS[0], check_in.due_at, own_hour(check_in))
+        _reply(db, check_in, {"about": "postponed", "again": local_day(again).isoformat()}, now)
+
+
+def _already_answered(db: Session, patients: Sequence[Patient], said: Reply, now: datetime) -> bool:
+    """A digit or an "ok" after the last words of a conversation: a kind sentence, and nothing is written anywhere."""
+    if said.kind not in (ReplyKind.NUMBER, ReplyKind.YES, ReplyKind.NO, ReplyKind.NOT_TODAY):
+        return False
+    answered = db.scalars(
+        select(CheckIn)
+        .join(CheckIn.patient)
+        .where(
+            CheckIn.patient_id.in_([one.id for one in patients if speaks(one)]),
+            CheckIn.heard_at.is_not(None),
+            CheckIn.heard_at > now - STILL_TALKING,
+        )
+        .options(contains_eager(CheckIn.patient))
+        .order_by(CheckIn.heard_at.desc())
+        .limit(1)
+    ).first()
+    if answered is None or answered.state != "answered":
+        return False
+    _reply(db, answered, {"about": "answered"}, now)
+    return True
+
+
+def _reply(db: Session, check_in: CheckIn, params: dict[str, Any], now: datetime) -> None:
+    key = f"reply:{params['about']}:{check_in.id}:{check_in.postponed}"
+    _write(db, "reply", check_in, params, key, now)
+
+
+def _write(
+    db: Session, kind: str, check_in: CheckIn, params: dict[str, Any], key: str, now: datetime
+) -> None:
+    message.write(
+        db,
+        kind,
+        to=check_in.patient,
+        now=now,
+        params=params,
+        check_in=check_in,
+        valid_until=now + ANSWER_IS_USEFUL,
+        dedupe_key=key,
+    )
+
+
+def _themselves(patient: Patient) -> Actor:
+    return Actor("patient", patient.id, Level.link, patient.name)
+
+
+# --- whose conversation it is -------------------------------------------------------------------------------------
+
+
+def _open(db: Session, patients: Sequence[Patient]) -> Sequence[CheckIn]:
+    """The conversations these people are in, held until the end of the transaction."""
+    ids = [one.id for one in patients if speaks(one)]
+    if not ids:
+        return []
+    talking = (
+        _conversations(CheckIn.patient_id.in_(ids))
+        .options(contains_eager(CheckIn.plan), contains_eager(CheckIn.patient))
+        .order_by(CheckIn.id)
+        .execution_options(populate_existing=True)
+        .with_for_update(of=CheckIn, key_share=True)
+    )
+    return db.scalars(talking).all()
+
+
+def _somebody_else_talks(db: Session, check_in: CheckIn) -> bool:
+    mine = check_in.patient
+    others = _conversations(Patient.phone_index == mine.phone, Patient.id != mine.id)
+    return db.scalars(others.limit(1)).first() is not None
+
+
+def _conversations(*whose: ColumnElement[bool]) -> Select[CheckIn]:
+    """Check-ins to be answered of which a question was written to the person, and not yet the last words."""
+
+    def written(kinds: Sequence[str]) -> ColumnElement[bool]:
+        return select(Message.id).where(Message.check_in_id == CheckIn.id, Message.kind.in_(kinds)).exists()
+
+    return (
+        select(CheckIn)
+        .join(CheckIn.plan)
+        .join(CheckIn.patient)
+        .where(
+            *whose,
+            CheckIn.state.in_(ANSWERABLE),
+            Plan.state == "active",
+            Patient.died_on.is_(None),
+            written(QUESTIONS),
+            ~written(LAST_WORDS),
+        )
+    )
+
+
+def _letters(db: Session, check_in: CheckIn) -> Sequence[Message]:
+    """The questions written so far, the latest first."""
+    return db.scalars(
+        select(Message)
+        .where(Message.check_in_id == check_in.id, Message.kind.in_(QUESTIONS))
+        .order_by(Message.id.desc())
+    ).all()
