@@ -8,7 +8,7 @@ from companion.demo import ANNE, KARI, KARI_MEASURES
 from companion.use_cases.discharge import FIELDS, MeasureDraft
 from web.deps import Fields
 
-OWN_FIELDS = (*FIELDS, "contact_by")
+OWN_FIELDS = (*FIELDS, "contact_by", "answers_by_sms")
 MEASURE_FIELDS = ("title", "owner", "due", "why")
 RELATIVE_FIELDS = ("name", "phone", "birth_date", "relation", "until")
 FIRST_LINES = ("matters", "talk", "important")
@@ -54,6 +54,11 @@ class DischargeForm:
         return any(
             self.relative.get(name, "").strip() for name in ("name", "phone", "birth_date", "relation")
         )
+
+    @property
+    def agreed_to_sms(self) -> bool:
+        """Whether the person answers check-ins by SMS itself."""
+        return self.fields.get("answers_by_sms") == "yes" and self.fields.get("contact_by") == "sms"
 
     def drafts(self) -> list[MeasureDraft]:
         """The measures for the use-case; call it on a `tidy` form, so that their numbers are the rows'."""

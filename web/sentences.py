@@ -247,6 +247,15 @@ CONTACT_WAYS: Mapping[str, str] = {
     "call": _("Vi ringer"),
 }
 
+# The agreement, and what it means.
+ANSWERS_BY_SMS: tuple[str, str] = (
+    _("Svarer på spørsmålene med SMS"),
+    _(
+        "For den som ikke har smarttelefon. Ett spørsmål i hver melding, svar med ett tall. Tiltakene heter punkt 1, punkt 2 "
+        "som på hjemreisearket. Det som ikke kan spørres på SMS, ringer vi om. Kryss av bare når personen har sagt ja."
+    ),
+)
+
 PHONE_STATES: Mapping[str, tuple[str, str]] = {
     "ok": (_("i bruk"), ""),
     "dead": (_("nummeret virker ikke"), "wait"),

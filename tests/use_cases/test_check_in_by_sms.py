@@ -70,7 +70,7 @@ def told(letter: Message) -> str:
         return f"{params['number']}/{params['total']} {params['ask']}{point}" + (
             "!" if params["hint"] else ""
         )
-    return params.get("about", letter.kind)
+    return str(params.get("about", letter.kind))
 
 
 def short(link_id: str) -> str:

@@ -16,12 +16,14 @@ from companion.models import Flag, Grant, PatientUnit, Unit
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.use_cases import contact, flag, plan, share
-from companion.use_cases.check_in import may_be_phoned
+from companion.use_cases.check_in import may_be_phoned, speaks
+from companion.use_cases.reach import patient_of
 from companion.worklists.patient_case import Case
 from web.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.grants import read_date, read_grant
 from web.security import access
 from web.sentences import (
+    ANSWERS_BY_SMS,
     CHECK_IN_STATES,
     CONTACT_WAYS,
     MEASURE_STATES,
@@ -184,15 +186,19 @@ def register_death(patient_id: UUID, desk: At) -> Response:
 @router.post("/staff/patients/{patient_id}/contact")
 @access("professional", Level.high, patient_data=True)
 def change_contact(patient_id: UUID, desk: At) -> Response:
-    """Another number, or another way to be reached."""
+    """Another number, another way to be reached, or whether the person answers by SMS itself."""
     phone, way = desk.posted.get("phone", ""), desk.posted.get("contact.contact_by", "")
-    return desk.do(
-        patient_id,
-        "contact",
-        "contact.changed",
-        lambda: contact.change_contact(desk.db, desk.who, patient_id, phone, way, now=desk.now),
-        f"/staff/patients/{patient_id}#contact",
-    )
+    by_sms = desk.posted.get("contact.answers_by_sms") == "yes"
+
+    def doing() -> None:
+        before = patient_of(desk.db, desk.who, patient_id, now=desk.now).sms_agreed_at
+        after = contact.change_contact(
+            desk.db, desk.who, patient_id, phone, way, answers_by_sms=by_sms, now=desk.now
+        ).sms_agreed_at
+        if (before is None) != (after is None):
+            desk.seen(patient_id, "contact.sms_agreed" if after else "contact.sms_ended")
+
+    return desk.do(patient_id, "contact", "contact.changed", doing, f"/staff/patients/{patient_id}#contact")
 
 
 # --- relatives --------------------------------------------------------------------------------------------------------
@@ -252,6 +258,8 @@ def _context(db: Session, who: Actor, case: Case, say: Sentences, now: datetime)
         "meetings": [one for one in case.meetings if one.state == "offered" and one.starts_at > now - _A_DAY],
         "outcomes": [("", say(_("Velg …"))), *choices(OUTCOMES, say)],
         "reasons": [(key, say(PLAN_REASONS[key])) for key in plan.PAUSE_REASONS if key != "readmitted"],
+        "answers_by_sms": speaks(case.patient),
+        "sms_choice": [{"value": "yes", "word": say(ANSWERS_BY_SMS[0]), "by": say(ANSWERS_BY_SMS[1])}],
         "contact_ways": [{"value": way, "word": say(CONTACT_WAYS[way])} for way in contact.WAYS],
         "scopes": [{"value": key, "word": say(word), "by": say(by)} for key, (word, by) in SCOPES.items()],
         "plan_word": say.pair(PLAN_STATES, case.plan.state),

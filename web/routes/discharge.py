@@ -1,5 +1,6 @@
 """A person goes home: the form with what they will get beside it, and the sheet they take with them."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from companion.rules.quiet_hours import next_allowed
 from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
 from companion.use_cases import contact, discharge, passport, share
+from companion.use_cases.check_in import sample, speaks
 from companion.use_cases.reach import patient_of
 from companion.use_cases.sign_in import Words
 from companion.use_cases.typed import clean, clean_lines, phone_number
@@ -27,7 +29,7 @@ from web.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
 from web.discharge_form import DischargeForm
 from web.grants import read_grant
 from web.security import access
-from web.sentences import CONTACT_WAYS, OWNERS, SCOPES, Say, Sentences, _, choices
+from web.sentences import ANSWERS_BY_SMS, CONTACT_WAYS, OWNERS, SCOPES, Say, Sentences, _, choices
 
 router = new_router()
 
@@ -70,6 +72,8 @@ def save(
             errors, status = {"national_id": say.conflict(problem.code, problem.who)}, 409
         else:
             seen(stay.patient_id, "discharged", f"stay:{stay.id}")
+            if contact.agree_to_sms(db, who, stay.patient_id, form.agreed_to_sms, now=now):
+                seen(stay.patient_id, "contact.sms_agreed" if form.agreed_to_sms else "contact.sms_ended")
             return go(f"/staff/stays/{stay.id}/sheet")
     return page(
         "staff/discharge.html", status=status, **_whole(form, wards, errors, say, now, house.settings)
@@ -111,7 +115,11 @@ def sheet(
         check_ins=[
             (_goes_out("check_in", one.local_date, one.local_time), one.local_time) for one in check_ins
         ],
+        by_sms=speaks(patient),
         sms=_text("check_in", patient.name, patient.language, mine, house.settings),
+        sms_questions=_questions(
+            patient.name, patient.language, [one.number for one in stay.measures], mine, house.settings
+        ),
         say=mine,
         paper_lang=mine.lang,
         by_call=patient.contact_by == "call",
@@ -178,6 +186,7 @@ def _whole(
         "templates": [nothing, *((key, say.template(key)) for key in library.plan_templates())],
         "owners": choices(OWNERS, say),
         "contact_ways": [{"value": way, "word": say(CONTACT_WAYS[way])} for way in contact.WAYS],
+        "sms_choice": [{"value": "yes", "word": say(ANSWERS_BY_SMS[0]), "by": say(ANSWERS_BY_SMS[1])}],
         "scopes": [{"value": key, "word": say(word), "by": say(by)} for key, (word, by) in SCOPES.items()],
     }
 
@@ -201,8 +210,26 @@ def _gets(form: DischargeForm, say: Sentences, now: datetime, settings: Settings
     ]
     hour = say.hour(lines[0].at) if lines else ""
     language = form.fields["language"] if form.fields["language"] in LANGUAGES else "nb"
-    texts = [_text(kind, form.fields["name"], language, say, settings) for kind in ("welcome", "check_in")]
+    name = form.fields["name"]
+    texts = [_text("welcome", name, language, say, settings)]
+    if form.agreed_to_sms:
+        points = range(1, 1 + sum(not row.blank for row in form.rows))
+        texts += _questions(name, language, points, say, settings)
+    else:
+        texts.append(_text("check_in", name, language, say, settings))
     return {"form": form, "coming": coming, "texts": texts, "by_call": by_call, "hour": hour}
+
+
+def _questions(
+    name: str, language: str, points: Sequence[int], say: Sentences, settings: Settings
+) -> list[dict[str, Any]]:
+    """The first questions of a check-in by SMS: how things are, then the first point of the sheet."""
+    total = len(points) + 3
+    asked = [_text("question", name, language, say, settings, sample("how", number=1, total=total))]
+    if points:
+        point = sample("started", point=points[0], number=2, total=total)
+        asked.append(_text("next_question", name, language, say, settings, point))
+    return asked
 
 
 def _goes_out(kind: str, day: date, hour: time) -> date:
@@ -210,10 +237,17 @@ def _goes_out(kind: str, day: date, hour: time) -> date:
     return local_day(next_allowed(kind, to_utc(day, hour), hour))
 
 
-def _text(kind: str, name: str, language: str, say: Sentences, settings: Settings) -> dict[str, Any]:
+def _text(
+    kind: str,
+    name: str,
+    language: str,
+    say: Sentences,
+    settings: Settings,
+    params: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """A message as it will be worded, its link shortened for the eye."""
     person = Patient(name=clean(name), language=language) if clean(name) else None
-    letter = Message(kind=kind, language=language, params={}, patient=person)
+    letter = Message(kind=kind, language=language, params=dict(params or {}), patient=person)
     text = wording.word(
         letter,
         _SAMPLE,
@@ -221,7 +255,12 @@ def _text(kind: str, name: str, language: str, say: Sentences, settings: Setting
         product=settings.product_name,
         institution=PostSettings().institution,
     )
-    what = {"welcome": say(_("Første dag")), "check_in": say(_("Hver oppfølging"))}[kind]
+    what = {
+        "welcome": say(_("Første dag")),
+        "check_in": say(_("Hver oppfølging")),
+        "question": say(_("Hver oppfølging")),
+        "next_question": say(_("Så kommer neste spørsmål")),
+    }[kind]
     return {
         "lang": language,
         "text": text.replace(_TOKEN, "x7Kq…"),

@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session, contains_eager
 
+from companion import library
 from companion.errors import Conflict
 from companion.models import CheckIn, Message, Patient, Plan
 from companion.rules.access import Actor, Level
@@ -69,6 +70,13 @@ def first_question(db: Session, check_in: CheckIn) -> dict[str, Any] | None:
     return _question(check_in, asking, item) if item else None
 
 
+def sample(ask: str, *, number: int, total: int, point: int = 0) -> dict[str, Any]:
+    """A question as a letter has it, for those who are to see beforehand what comes: `how`, or `started` of a measure."""
+    part = library.measure_questions() if point else library.questionnaire_part(ask)
+    item = part.question(f"measure.{ask}" if point else ask)
+    return _params(item, ask, point=point, number=number, total=total)
+
+
 def _askable(item: Item) -> bool:
     return item.neutral and item.type in ("choice", "boolean")
 
@@ -90,19 +98,24 @@ def _something_left(asking: Asking) -> bool:
 
 
 def _question(check_in: CheckIn, asking: Asking, item: Item, *, hint: bool = False) -> dict[str, Any]:
-    """What the words need. `point`: the measure's number on the sheet at home; `options` in the order of the digits."""
     asked = [one.link_id for one in asking.visible if _askable(one)]
     points = {str(measure.id): measure.number for measure in asking.measures}
     about, _, short = item.link_id.removeprefix("measure.").partition(".")
+    place = {"number": asked.index(item.link_id) + 1, "total": len(asked)}
+    params = _params(item, short or item.link_id, point=points.get(about, 0), **place)
+    return params | {"link_id": item.link_id, "postponed": check_in.postponed, "hint": hint}
+
+
+def _params(item: Item, ask: str, *, point: int, number: int, total: int) -> dict[str, Any]:
+    """What the words need. `point`: the measure's number on the sheet at home; `options` in the order of the digits."""
+    options = [option.code for option in item.options] or list(TRUTHS)
     return {
-        "link_id": item.link_id,
-        "ask": short or item.link_id,
-        "point": points.get(about, 0),
-        "options": [option.code for option in item.options] or list(TRUTHS),
-        "number": asked.index(item.link_id) + 1,
-        "total": len(asked),
-        "hint": hint,
-        "postponed": check_in.postponed,
+        "ask": ask,
+        "point": point,
+        "options": options,
+        "number": number,
+        "total": total,
+        "hint": False,
     }
 
 
