@@ -20,7 +20,7 @@ from companion.rules.national_id import make_synthetic
 from companion.rules.questionnaire import Item
 from companion.rules.quiet_hours import is_working_day
 from companion.settings import Settings
-from companion.use_cases import check_in, flag, meet, passport, places, plan, share
+from companion.use_cases import check_in, contact, flag, meet, passport, places, plan, share
 from companion.use_cases.discharge import MeasureDraft, check, discharge
 
 OPENS_AT = time(11)
@@ -68,7 +68,8 @@ class Colleague:
 class Guest:
     """A patient of the demo: who, what happened, and how the story goes from there.
 
-    `home` is days since discharge on the demo's first day (negative: still on the ward). `story` names a way to answer.
+    `home` is days since discharge on the demo's first day (negative: still on the ward). `story` names a way to answer;
+    `by_sms`: has agreed to answer by SMS itself.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Guest:
     matters: str = ""
     relative: tuple[str, str] | None = None
     phone: str = field(default="")
+    by_sms: bool = False
 
 
 WORKPLACES = (
@@ -226,7 +228,17 @@ GUESTS = (
     Guest("Gerd Mikkelsen", date(1959, 1, 23), "5544", "cancer", 7, "late", measures=(_GROUP, _GP)),
     Guest("Trond Isaksen", date(1966, 5, 30), "5503", "general", 7, "halfway", measures=(_PHYSIO,)),
     Guest("Liv Jakobsen", date(1947, 8, 2), "5530", "frail", 7, "late", measures=(_FALLS,)),
-    Guest("Odd Kristiansen", date(1973, 6, 6), "5501", "tbi", 42, "late", measures=(_NAV, _REST)),
+    # no smartphone: he answers by SMS
+    Guest(
+        "Odd Kristiansen",
+        date(1948, 6, 6),
+        "5501",
+        "general",
+        7,
+        "late",
+        measures=(_GROUP, _WALK),
+        by_sms=True,
+    ),
     # answered well
     Guest(
         "Berit Nilsen",
@@ -494,6 +506,8 @@ class History:
         stay = discharge(db, sofia, checked, now=now).stay
         self._patients[guest.name] = stay.patient_id
         self._write_passport(db, sofia, guest, stay.patient_id, now)
+        if guest.by_sms:
+            contact.agree_to_sms(db, sofia, stay.patient_id, True, now=now)
         if guest.relative:
             name, relation = guest.relative
             share.give(
