@@ -122,9 +122,9 @@ def desk(world: World, name: str) -> set[tuple[str, str, int, str]]:
             for row in worklists.worklist(db, who, now=world.now).rows
         ]
         flags = [
-            (one.flag.code, one.flag.level, row.day, row.unit.name)
+            (one.code, one.level, row.day, row.unit.name)
             for row in rows
             if row.patient.name == name
-            for one in (row, *row.also)
+            for one in (row.flag, *(also.flag for also in row.also))
         ]
     return set(flags)
