@@ -53,7 +53,7 @@ def change_contact(
     elif way == "sms" and patient.phone_state == "dead":
         # Somebody has checked the number with the person: it is worth another try.
         patient.phone_state = "ok"
-    if not (way == "sms" and patient.contact_by == "push"):
+    if not (way == "sms" and patient.contact_by == "push" and not answers_by_sms):
         patient.contact_by = way
     if answers_by_sms is not None:
         _agree(patient, answers_by_sms and way == "sms", now)

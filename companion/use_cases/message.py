@@ -254,7 +254,8 @@ def _check_in_asks(db: Session, message: Message) -> bool:
 
 
 def _still_asked_by_sms(db: Session, message: Message, link_id: str) -> bool:
-    agreed = message.patient is not None and message.patient.sms_agreed_at is not None
+    person = message.patient
+    agreed = person is not None and person.sms_agreed_at is not None and person.contact_by == "sms"
     given = select(Answer.id).where(Answer.check_in_id == message.check_in_id, Answer.link_id == link_id)
     return agreed and db.execute(given.limit(1)).first() is None
 
