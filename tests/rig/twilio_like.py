@@ -177,9 +177,9 @@ class TwilioLike:
             self.posts += 1
             self._news.notify_all()
         self.authorization = request.headers.get("authorization", "")
-        if no := self._refused(form["To"]):
-            return no
         mode = self._mode_for(form["To"])
+        if no := self._refused(form["To"], mode):
+            return no
         if mode == "hang":
             return SILENCE
         if mode == "reset_before":
@@ -191,10 +191,10 @@ class TwilioLike:
             return self._take_slowly(form, mode, wait)
         return self._after_taking(self._take(form, mode), mode)
 
-    def _refused(self, number: str) -> Answer | None:
+    def _refused(self, number: str, mode: str) -> Answer | None:
         if code := self.refuse_with or REFUSED.get(number):
             return _refusal(400, code)
-        if self.mode == "429" or number == BUSY:
+        if mode == "429" or number == BUSY:
             return _busy(30)
         if self.per_second:
             left, at = self._bucket
