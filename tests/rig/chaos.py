@@ -63,7 +63,7 @@ _pause = Event()
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything. A kill every `gap` seconds on average; `away` is how long the database is gone, once."""
+    """How much of everything. `gap`: seconds before each kill, on average; `away`: how long the database is gone, once."""
 
     reminders: int
     codes: int
@@ -80,22 +80,22 @@ FULL = Size(
     reminders=9600,
     codes=500,
     people=480,
-    dispatcher_kills=150,
-    web_kills=60,
-    database_kills=60,
+    dispatcher_kills=120,
+    web_kills=50,
+    database_kills=40,
     discharges=40,
-    gap=1.0,
+    gap=0.5,
     away=60,
 )
 SHORT = Size(
     reminders=600,
     codes=60,
     people=60,
-    dispatcher_kills=8,
-    web_kills=4,
-    database_kills=4,
-    discharges=5,
-    gap=0.8,
+    dispatcher_kills=7,
+    web_kills=3,
+    database_kills=3,
+    discharges=3,
+    gap=0.3,
     away=0,
 )
 
@@ -244,7 +244,9 @@ class Fleet:
             "TWILIO_AUTH_TOKEN": "secret",
             "TWILIO_FROM": "Folge",
             "TWILIO_API_BASE": rig.url,
+            "NOTIFICATIONS_CODES_PER_SECOND": "100",
             "TWILIO_READ_SECONDS": str(READ_SECONDS),
+            "TWILIO_READ_SECONDS_CODES": str(READ_SECONDS),
         }
         self.dispatchers = [f"dispatcher {number + 1}" for number in range(base.dispatchers)]
         self._living: dict[str, subprocess.Popen[bytes]] = {}
@@ -357,7 +359,7 @@ class Town:
                 db.scalar(select(func.count()).select_from(table).where(what))
                 for table, what in (
                     (Message, and_(Message.state == "queued", Message.next_attempt_at <= now)),
-                    (Message, and_(Message.state == "sending")),
+                    (Message, and_(Message.state == "sending", Message.lease_until <= now)),
                     (Delivery, and_(Delivery.outcome == "unknown", looks)),
                     (ProviderEvent, and_(ProviderEvent.applied_at.is_(None), known)),
                 )
@@ -466,8 +468,8 @@ class Chaos:
     def _kill_everybody(self) -> None:
         size, rng = self._size, self._rng
         events = (
-            ["dispatcher"] * (size.dispatcher_kills - size.dispatcher_kills // 5)
-            + ["leap"] * (size.dispatcher_kills // 5)
+            ["dispatcher"] * (size.dispatcher_kills - size.dispatcher_kills // 4)
+            + ["leap"] * (size.dispatcher_kills // 4)
             + ["web"] * size.web_kills
             + ["database"] * size.database_kills
         )
@@ -491,10 +493,23 @@ class Chaos:
             fleet.kills["database"] += 1
         else:
             name = "web" if event == "web" else rng.choice(fleet.dispatchers)
+            self._until_busy(name)
             fleet.kill(name)
             fleet.start(name)
 
+    def _until_busy(self, name: str) -> None:
+        """Most are killed in the middle of their work, the others while they start."""
+        if self._rng.random() < 0.2:
+            return
+        if name == "web":
+            until(lambda: _answers(self._fleet.address), 60)
+        else:
+            before = self._rig.counts()["posts"]
+            until(lambda: self._rig.counts()["posts"] > before or not self._town.due(), 60)
+        _pause.wait(self._rng.uniform(0, 0.3))
+
     def _leap(self, by: timedelta) -> None:
+        self._until_busy("dispatcher")
         self._fleet.kill(*self._fleet.dispatchers)
         self._town.leap(by)
         for name in self._fleet.dispatchers:
