@@ -127,7 +127,7 @@ class Base(Protocol):
     def disturb(self, rng: random.Random) -> None:
         """A connection killed, or the way barred for a moment."""
 
-    def away(self, seconds: float, meanwhile: Callable[[], None]) -> None:
+    def away(self, seconds: float) -> None:
         """Nobody gets in for so long."""
 
     def sound(self) -> list[str]:
@@ -147,14 +147,12 @@ class Sqlite:
         self._path = str(make_url(url).database)
 
     def disturb(self, rng: random.Random) -> None:
-        self.away(rng.uniform(0.2, 3), lambda: None)
+        self.away(rng.uniform(0.2, 3))
 
-    def away(self, seconds: float, meanwhile: Callable[[], None]) -> None:
+    def away(self, seconds: float) -> None:
         with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as lock:
             lock.execute("BEGIN IMMEDIATE")
-            until = monotonic() + seconds
-            meanwhile()
-            _pause.wait(max(0.0, until - monotonic()))
+            _pause.wait(seconds)
             lock.execute("ROLLBACK")
 
     def sound(self) -> list[str]:
@@ -186,12 +184,10 @@ class Postgres:
             " AND application_name <> 'chaos' ORDER BY random() LIMIT 1"
         )
 
-    def away(self, seconds: float, meanwhile: Callable[[], None]) -> None:
-        until = monotonic() + seconds
+    def away(self, seconds: float) -> None:
         self._run(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS false")
         self._run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
-        meanwhile()
-        _pause.wait(max(0.0, until - monotonic()))
+        _pause.wait(seconds)
         self._run(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS true")
 
     def sound(self) -> list[str]:
@@ -389,6 +385,22 @@ def _to_working_hours(now: datetime) -> timedelta:
     return to_utc(day, time(8, 30)) - now
 
 
+class Visitor(Thread):
+    """Looks at pages while the database is away."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(daemon=True)
+        self._address = address
+        self.answers: list[str] = []
+
+    def run(self) -> None:
+        for path in ("/readyz", "/staff"):
+            _pause.wait(1)
+            began = monotonic()
+            answer = httpx.get(self._address + path, cookies={"session": "x"}, timeout=100)
+            self.answers.append(f"{path} {answer.status_code} in {monotonic() - began:.1f} s")
+
+
 class Hospital(Thread):
     """Hands in discharges by the programs' door, each until it is told that it was taken."""
 
@@ -519,23 +531,15 @@ class Chaos:
 
     def _without_database(self) -> None:
         """The database is away for a while: pages and hooks say so, the dispatchers wait, and go on."""
-        answers: list[str] = []
-
-        def meanwhile() -> None:
-            for method, path in (("GET", "/readyz"), ("GET", "/staff")):
-                began = monotonic()
-                answer = httpx.request(
-                    method, self._fleet.address + path, cookies={"session": "x"}, timeout=60
-                )
-                answers.append(f"{path} {answer.status_code} in {monotonic() - began:.1f} s")
-
-        before = self._fleet.alive()
         until(lambda: _answers(self._fleet.address), 60)
-        self._base.away(self._size.away, meanwhile)
+        before, visitor = self._fleet.alive(), Visitor(self._fleet.address)
+        visitor.start()
+        self._base.away(self._size.away)
         back, taken = monotonic(), self._rig.counts()["taken"]
+        visitor.join(120)
         self._town.write(["reminder"] * 20)
         until(lambda: self._rig.counts()["taken"] > taken, 120)
-        self._report.figures["database away"] = f"{self._size.away:.0f} s: {', '.join(answers)}"
+        self._report.figures["database away"] = f"{self._size.away:.0f} s: {', '.join(visitor.answers)}"
         self._report.figures["going on after"] = f"{monotonic() - back:.1f} s"
         if before != self._fleet.alive():
             self._report.wrong.append("somebody did not outlive the database's absence")
