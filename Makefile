@@ -44,13 +44,17 @@ clean-demo: ## forget the demo's invented ward
 
 # --- testing ----------------------------------------------------------------------------------------------------------
 
-.PHONY: test fast words
+.PHONY: test fast chaos words
 test: setup ## everything: lint, types, contracts, every test on SQLite and PostgreSQL, real browsers
 	@.ci/system-packages test
 	@.ci/check
 
 fast: setup ## tests without browsers, on SQLite only
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres"
+
+chaos: setup ## 10,000 messages while everything is killed 200 times, on SQLite and PostgreSQL; the table, and exit 1 if anything is wrong
+	@.ci/system-packages test
+	@$(PYTHON) -m tests.rig.chaos
 
 words: .venv/.installed ## bring the catalogues up to date with what the pages say
 	@$(PYTHON) .ci/catalogues update

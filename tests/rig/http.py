@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from httptools import HttpParserError, HttpRequestParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpRequestParser
 
 REASONS = {
     200: "OK",
@@ -114,6 +114,10 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
+        except HttpParserCallbackError:
+            # A fault of the rig's own must not pass for a provider's.
+            self._transport.abort()
+            raise
         except HttpParserError:
             self._transport.abort()
 

@@ -75,11 +75,13 @@ class Taken:
 class Callbacks:
     """How it tells what became of a message: to `base` in place of the public address; with an empty one, not at all.
 
-    The others are shares of all messages, except `delay`: the longest wait in seconds.
+    `public` is what it signs an SMS to us for, if not for `base`. `before` and the others are shares of all messages,
+    except `delay`: the longest wait in seconds.
     """
 
     base: str = ""
     token: str = "secret"
+    public: str = ""
     before: float = 0.0
     shuffled: float = 0.0
     twice: float = 0.0
@@ -153,7 +155,11 @@ class TwilioLike:
 
     def write_in(self, number: str, text: str, sid: str = "") -> int:
         """Somebody sends us an SMS; how it was answered."""
-        return int(self._run(self._posting().inbound(number, text, sid)))
+        return int(self._run(self.receive(number, text, sid)))
+
+    async def receive(self, number: str, text: str, sid: str = "") -> int:
+        """The same inside its loop."""
+        return await self._posting().inbound(number, text, sid)
 
     # --- the API ------------------------------------------------------------------------------------------------------
 
@@ -400,7 +406,8 @@ class _Post:
             "Body": text,
             "NumMedia": "0",
         }
-        return await self._sign_and_post(f"{self._server.callbacks.base}/hooks/twilio/inbound", params)
+        how = self._server.callbacks
+        return await self._sign_and_post(f"{how.public or how.base}/hooks/twilio/inbound", params)
 
     async def _sign_and_post(self, url: str, params: Mapping[str, str]) -> int:
         how, public = self._server.callbacks, urlsplit(url)
@@ -558,8 +565,7 @@ class _Door:
     def answer(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
         match request.method, request.path:
             case "POST", "/change":
-                self._server.change(**json.loads(request.body))
-                return _json(None)
+                return self._change(json.loads(request.body))
             case "POST", "/listen":
                 return self._listen(json.loads(request.body))
             case "POST", "/inbound":
@@ -579,12 +585,19 @@ class _Door:
                 )
         return Answer(404)
 
+    def _change(self, changes: dict[str, Any]) -> Answer:
+        try:
+            self._server.change(**changes)
+        except (TypeError, ValueError) as wrong:
+            return _json(str(wrong), 400)
+        return _json(None)
+
     async def _listen(self, listening: bool) -> Answer:
         await (self._server.api.listen() if listening else self._server.api.refuse())
         return _json(None)
 
     async def _inbound(self, number: str, text: str, sid: str) -> Answer:
-        return _json(await self._server._posting().inbound(number, text, sid))
+        return _json(await self._server.receive(number, text, sid))
 
 
 async def _serve() -> None:
