@@ -49,11 +49,10 @@ test: setup ## everything: lint, types, contracts, every test on SQLite and Post
 	@.ci/system-packages test
 	@.ci/check
 
-fast: setup ## tests without browsers, on SQLite only
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres"
+fast: setup ## tests without browsers, on SQLite only, none that takes a minute
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres and not long"
 
 chaos: setup ## 10,000 messages while everything is killed 200 times, on SQLite and PostgreSQL; the table, and exit 1 if anything is wrong
-	@.ci/system-packages test
 	@$(PYTHON) -m tests.rig.chaos
 
 words: .venv/.installed ## bring the catalogues up to date with what the pages say
