@@ -41,6 +41,8 @@ LONGEST_BACKOFF = timedelta(minutes=5)
 KEEP_BODY = timedelta(days=7)
 # When we look for an uncertain attempt at the provider, counted from its beginning.
 LOOK_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
+# And never before a call that may still be under way has come to its end, whatever a clock that jumped says.
+CALLS_END_WITHIN = timedelta(minutes=1)
 _UNDERWAY = text("message.state IN ('accepted', 'sent')")
 # A push that no device has acknowledged by then is sent as SMS; one about a meeting in good time before it.
 PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
@@ -467,7 +469,7 @@ def to_look_for(db: Session, now: datetime, limit: int = 50) -> list[Parcel]:
     rows = db.execute(
         select(Delivery, Message.valid_until)
         .join(Message, Message.id == Delivery.message_id)
-        .where(Delivery.outcome == "unknown", due)
+        .where(Delivery.outcome == "unknown", Delivery.finished_at <= now - CALLS_END_WITHIN, due)
         .order_by(Delivery.started_at)
         .limit(limit)
     )
@@ -507,6 +509,9 @@ def looked(db: Session, parcel: Parcel, provider_ids: Sequence[str], now: dateti
                 None,
             )
         return "accepted"
+    if now < delivery.started_at + LOOK_AFTER[delivery.reconciled]:
+        # Another dispatcher looked at the same time: that was one look, not two.
+        return "unknown"
     delivery.reconciled += 1
     if delivery.reconciled < len(LOOK_AFTER):
         return "unknown"

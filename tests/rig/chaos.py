@@ -39,7 +39,7 @@ from companion.settings import Settings
 from companion.use_cases import integration, message
 from companion.use_cases.privacy import verify_chain
 from notifications.models import Delivery, ProviderEvent
-from notifications.outbox import LOOK_AFTER
+from notifications.outbox import to_look_for
 from tests.rig import twilio_like
 from tests.rig.twilio_like import Remote, Seen
 from tests.use_cases.small_ward import SmallWard
@@ -341,12 +341,6 @@ class Town:
     def due(self) -> int:
         """How much is left to do at this moment: to send, to give up, to look for, to read."""
         now = self.now()
-        looks = or_(
-            *(
-                (Delivery.reconciled == times) & (Delivery.started_at <= now - wait)
-                for times, wait in enumerate(LOOK_AFTER)
-            )
-        )
         known = exists().where(
             or_(Delivery.id == ProviderEvent.delivery_id, Delivery.provider_id == ProviderEvent.provider_id)
         )
@@ -356,11 +350,10 @@ class Town:
                 for table, what in (
                     (Message, and_(Message.state == "queued", Message.next_attempt_at <= now)),
                     (Message, and_(Message.state == "sending", Message.lease_until <= now)),
-                    (Delivery, and_(Delivery.outcome == "unknown", looks)),
                     (ProviderEvent, and_(ProviderEvent.applied_at.is_(None), known)),
                 )
             )
-            return sum(count or 0 for count in counts)
+            return sum(count or 0 for count in counts) + len(to_look_for(db, now, 1))
 
     def unfinished(self) -> int:
         """How many letters have not come to their end."""
