@@ -20,7 +20,7 @@ from companion.models import Flag, Message, Patient
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases import message
 from notifications import outbox
-from notifications.channels import News, Parcel
+from notifications.channels import News, Parcel, Uncertain
 from notifications.channels.sandbox import LOST_WITHOUT_ANSWER
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
@@ -255,6 +255,50 @@ def test_a_clock_that_jumps_sends_nothing_twice(
     asyncio.run(both())
     assert len(channel.sent) == 1
     assert states(ward) == {"accepted": 1}
+
+
+class SilentListChannel(WatchfulChannel):
+    """Its first call ends in doubt, and its list answers when told to."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.sent: list[str] = []
+        self.looked, self.answers = asyncio.Event(), asyncio.Event()
+        self.was_sent = asyncio.Event()
+
+    async def send(self, parcel: Parcel) -> str:
+        self.sent.append(parcel.lane)
+        self.was_sent.set()
+        if len(self.sent) == 1:
+            raise Uncertain("read_timeout")
+        return f"S{parcel.attempt_id}"
+
+    async def find(self, parcel: Parcel) -> list[str]:
+        self.looked.set()
+        await self.answers.wait()
+        return []
+
+
+def test_a_code_waits_for_no_look_at_the_provider(
+    ward: SmallWard, engine: Engine, make_dispatcher: MakeDispatcher
+) -> None:
+    write(ward, [ward.patient()])
+    channel = SilentListChannel(engine)
+    dispatcher = make_dispatcher(channel)
+
+    async def both() -> None:
+        await dispatcher.tick(FixedClock(at(0)))
+        looking = asyncio.create_task(dispatcher.tick(FixedClock(at(0, 10, 3))))
+        await channel.looked.wait()
+        for number in range(2):
+            channel.was_sent.clear()
+            write(ward, [ward.patient()], "new_link", at(0, 10, 3))
+            await channel.was_sent.wait()
+            assert channel.sent == ["batch", *["code"] * (number + 1)]
+        channel.answers.set()
+        await looking
+
+    asyncio.run(both())
 
 
 def test_two_that_look_at_the_same_time_have_looked_once(

@@ -22,11 +22,11 @@ from pathlib import Path
 from statistics import median
 from threading import Event, Thread
 from time import monotonic
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import httpx
 import typer
-from sqlalchemy import Engine, and_, create_engine, delete, exists, func, make_url, or_, select, text
+from sqlalchemy import Engine, and_, create_engine, delete, event, exists, func, make_url, or_, select, text
 
 from companion.clock import SystemClock
 from companion.crypto import KeyRing
@@ -80,11 +80,11 @@ FULL = Size(
     reminders=9600,
     codes=500,
     people=480,
-    dispatcher_kills=120,
-    web_kills=50,
+    dispatcher_kills=105,
+    web_kills=96,
     database_kills=40,
     discharges=40,
-    gap=0.5,
+    gap=0.2,
     away=60,
 )
 SHORT = Size(
@@ -451,6 +451,7 @@ class Chaos:
         with ExitStack() as stack:
             engine = make_engine(Settings(environment="demo", database_url=_named(self._base.url)))
             stack.callback(engine.dispose)
+            event.listen(engine, "connect", _patient)
             rig = self._rig = stack.enter_context(twilio_like.process(mix=FAULTS, wait=0.02))
             town = self._town = Town(engine, rig, self._size)
             fleet = self._fleet = Fleet(self._base, rig, self._folder)
@@ -481,30 +482,30 @@ class Chaos:
         rng.shuffle(events)
         letters = ["reminder"] * size.reminders + ["new_link", "sign_in_code"] * (size.codes // 2)
         rng.shuffle(letters)
-        for number, event in enumerate(events):
+        for number, what in enumerate(events):
             share = slice(number * len(letters) // len(events), (number + 1) * len(letters) // len(events))
             self._town.write(letters[share])
             _pause.wait(rng.expovariate(1 / size.gap))
-            self._do(event)
+            self._do(what)
             if size.away and number == len(events) // 2:
                 self._without_database()
 
-    def _do(self, event: str) -> None:
+    def _do(self, what: str) -> None:
         fleet, rng = self._fleet, self._rng
-        if event == "leap":
+        if what == "leap":
             self._leap(timedelta(seconds=rng.choice((100, 100, 130, 200, 610))))
-        elif event == "database":
+        elif what == "database":
             self._base.disturb(rng)
             fleet.kills["database"] += 1
         else:
-            name = "web" if event == "web" else rng.choice(fleet.dispatchers)
+            name = "web" if what == "web" else rng.choice(fleet.dispatchers)
             self._until_busy(name)
             fleet.kill(name)
             fleet.start(name)
 
     def _until_busy(self, name: str) -> None:
         """Most are killed in the middle of their work, the others while they start."""
-        if self._rng.random() < 0.2:
+        if self._rng.random() < 0.25:
             return
         if name == "web":
             until(lambda: _answers(self._fleet.address), 60)
@@ -664,6 +665,12 @@ def _named(url: str) -> str:
     if own.get_backend_name() != "sqlite":
         own = own.update_query_dict({"application_name": "chaos"})
     return own.render_as_string(hide_password=False)
+
+
+def _patient(connection: Any, _record: object) -> None:
+    """The harness waits for the lock it lets others fight for."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA busy_timeout=300000")
 
 
 def _ring(engine: Engine) -> KeyRing:
