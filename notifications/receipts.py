@@ -155,7 +155,7 @@ def apply_events(db: Session, now: datetime, limit: int = 500) -> int:
     }
     for event in events:
         if delivery := meant[event.id]:
-            _apply(db, messages[delivery.message_id], delivery, event, now)
+            apply_event(db, messages[delivery.message_id], delivery, event, now)
         event.applied_at = now
     return len(events)
 
@@ -183,7 +183,10 @@ def _deliveries(db: Session, events: Sequence[ProviderEvent]) -> dict[int, Deliv
     }
 
 
-def _apply(db: Session, message: Message, delivery: Delivery, event: ProviderEvent, now: datetime) -> None:
+def apply_event(
+    db: Session, message: Message, delivery: Delivery, event: ProviderEvent, now: datetime
+) -> None:
+    """Lets one thing the provider said about an attempt change it and its message, if it is news."""
     told = _STATE_BY_STATUS.get(event.status)
     if told is None:
         return
