@@ -82,7 +82,7 @@ def keep_status(db: Session, params: dict[str, list[str]], attempt_id: str | Non
     """Keeps what was said about a message, once however often it is said."""
     provider_id, status = _first(params, "MessageSid"), _first(params, "MessageStatus")
     if provider_id and status:
-        _keep(db, provider_id, status, _first(params, "ErrorCode") or None, attempt_id, now)
+        _keep(db, provider_id, status, _first(params, "ErrorCode") or None, _plain(attempt_id), now)
 
 
 def keep_ack(db: Session, attempt_id: str, *, now: datetime) -> None:
@@ -189,6 +189,7 @@ def apply_event(
     """Lets one thing the provider said about an attempt change it and its message, if it is news."""
     told = _STATE_BY_STATUS.get(event.status)
     if told is None:
+        log.warning("unknown_status", status=event.status)
         return
     # Whatever else it says: the provider has it.
     delivery.provider_id = delivery.provider_id or event.provider_id
@@ -322,8 +323,12 @@ def stop_waiting(db: Session, now: datetime, limit: int = 500) -> int:
 
 
 def _first(params: dict[str, list[str]], name: str) -> str:
+    return _plain(params.get(name, [""])[0])
+
+
+def _plain(said: str | None) -> str:
     # A zero character is more than PostgreSQL can keep.
-    return params.get(name, [""])[0].replace("\0", "")
+    return (said or "").replace("\0", "")
 
 
 def _add_once(db: Session, table: type[Base], unique: str, **values: object) -> None:
