@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import Engine, func, select
+from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 from twilio.request_validator import RequestValidator
 
@@ -84,7 +84,7 @@ class Values(dict[str, list[str]]):
 class Door:
     """The application, spoken to without a client that would tidy up what we send. `read` counts the bytes it took in."""
 
-    app: FastAPI
+    app: ASGIApp
     loop: asyncio.Runner
     read: int = 0
 
