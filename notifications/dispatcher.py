@@ -153,20 +153,19 @@ class Dispatcher:
     async def _look_for_uncertain(self, clock: Clock, counts: Counter[str]) -> None:
         """Looks at the provider for letters of which nobody knows whether it took them."""
         try:
-            for _ in outbox.LOOK_AFTER:
+            with self._sessions.begin() as db:
+                parcels = outbox.to_look_for(db, clock.now())
+            for first in range(0, len(parcels), LOOK_AT_ONCE):
+                some = parcels[first : first + LOOK_AT_ONCE]
+                found = await asyncio.gather(*map(self._find, some))
                 with self._sessions.begin() as db:
-                    parcels = outbox.to_look_for(db, clock.now())
-                for first in range(0, len(parcels), LOOK_AT_ONCE):
-                    some = parcels[first : first + LOOK_AT_ONCE]
-                    found = await asyncio.gather(*map(self._find, some))
-                    with self._sessions.begin() as db:
-                        outbox.lock(db, [parcel.message_id for parcel in some])
-                        for parcel, provider_ids in zip(some, found, strict=True):
-                            if provider_ids is not None:
-                                became = outbox.looked(db, parcel, provider_ids, clock.now())
-                                counts["reconciled"] += became != "unknown"
-                    if None in found:
-                        return
+                    outbox.lock(db, [parcel.message_id for parcel in some])
+                    for parcel, provider_ids in zip(some, found, strict=True):
+                        if provider_ids is not None:
+                            became = outbox.looked(db, parcel, provider_ids, clock.now())
+                            counts["reconciled"] += became != "unknown"
+                if None in found:
+                    return
         except Exception as error:
             counts["errors"] += 1
             _report("look", error)

@@ -43,6 +43,8 @@ KEEP_BODY = timedelta(days=7)
 LOOK_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
 # And never before a call that may still be under way has come to its end, whatever a clock that jumped says.
 CALLS_END_WITHIN = timedelta(minutes=1)
+# However the clock jumps: the provider's list may lag behind, and another dispatcher may still be in the call.
+BETWEEN_LOOKS = timedelta(minutes=5)
 _UNDERWAY = text("message.state IN ('accepted', 'sent')")
 # A push that no device has acknowledged by then is sent as SMS; one about a meeting in good time before it.
 PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
@@ -469,7 +471,12 @@ def to_look_for(db: Session, now: datetime, limit: int = 50) -> list[Parcel]:
     rows = db.execute(
         select(Delivery, Message.valid_until)
         .join(Message, Message.id == Delivery.message_id)
-        .where(Delivery.outcome == "unknown", Delivery.finished_at <= now - CALLS_END_WITHIN, due)
+        .where(
+            Delivery.outcome == "unknown",
+            Delivery.finished_at <= now - CALLS_END_WITHIN,
+            due,
+            or_(Message.state != "unknown", Message.lease_until.is_(None), Message.lease_until <= now),
+        )
         .order_by(Delivery.started_at)
         .limit(limit)
     )
@@ -509,11 +516,14 @@ def looked(db: Session, parcel: Parcel, provider_ids: Sequence[str], now: dateti
                 None,
             )
         return "accepted"
-    if now < delivery.started_at + LOOK_AFTER[delivery.reconciled]:
+    rests = message.state == "unknown" and message.lease_until is not None and now < message.lease_until
+    if rests or now < delivery.started_at + LOOK_AFTER[delivery.reconciled]:
         # Another dispatcher looked at the same time: that was one look, not two.
         return "unknown"
     delivery.reconciled += 1
     if delivery.reconciled < len(LOOK_AFTER):
+        if message.state == "unknown":
+            message.lease_until = now + BETWEEN_LOOKS
         return "unknown"
     delivery.outcome, delivery.finished_at = NOT_FOUND, now
     if not current or message.state != "unknown":
@@ -526,6 +536,7 @@ def _give_up_or_repeat(db: Session, message: Message, now: datetime) -> str:
     times_not_found = db.scalars(
         select(Delivery.id).where(Delivery.message_id == message.id, Delivery.outcome == NOT_FOUND)
     ).all()
+    message.lease_until = None
     if message.lane == "batch" and len(times_not_found) <= 1:
         letters.found(db, message, now)
         message.state, message.next_attempt_at, message.error_code = "queued", now, None

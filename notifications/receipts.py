@@ -310,7 +310,7 @@ def stop_waiting(db: Session, now: datetime, limit: int = 500) -> int:
     for message in db.scalars(locked.execution_options(populate_existing=True)).all():
         if message.state not in ("accepted", "sent", "unknown"):
             continue
-        message.state, message.settled_at = "delivery_unknown", now
+        message.state, message.settled_at, message.lease_until = "delivery_unknown", now, None
         letters.never_confirmed(db, message, now)
         stopped += 1
     db.execute(

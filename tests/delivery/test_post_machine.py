@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import ClassVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -24,14 +25,15 @@ from companion.models import CheckIn, Flag, Meeting, Message, Patient
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases import check_in, contact, meet, plan, sign_in
 from notifications import inbound, outbox, receipts
-from notifications.channels import Later, Never, News, Parcel, Uncertain
+from notifications.channels import LaneName, Later, Never, News, Parcel, Uncertain
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox, Result
 from notifications.settings import Settings
 from tests import cast
-from tests.delivery.easter import is_day_off
+from tests.days_off import is_day_off
 
 # By hand: POST_MACHINE_EXAMPLES=2000 pytest tests/delivery/test_post_machine.py
+LANES: tuple[LaneName, ...] = ("code", "batch")
 EXAMPLES = int(os.environ.get("POST_MACHINE_EXAMPLES", "0"))
 A_WEEK = 3  # a low cap, so that it is met
 STARTS = (
@@ -161,8 +163,10 @@ class Witness(Outbox):
         super().__init__(companion, post)
         self._watch = watch
 
-    def claim(self, db: Session, lane: str, limit: int, now: datetime) -> tuple[list[Parcel], Counter[str]]:
-        parcels, counts = super().claim(db, lane, limit, now)
+    def claim(
+        self, db: Session, lane: LaneName, limit: int, now: datetime, *, by_push: bool = False
+    ) -> tuple[list[Parcel], Counter[str]]:
+        parcels, counts = super().claim(db, lane, limit, now, by_push=by_push)
         self._watch(db, parcels, now)
         return parcels, counts
 
@@ -170,8 +174,11 @@ class Witness(Outbox):
 class Post(RuleBasedStateMachine):
     """One life of two people and their post."""
 
-    def __init__(self, connection: Connection, companion: CompanionSettings, ward: cast.Ward) -> None:
+    house: ClassVar[tuple[Connection, CompanionSettings, cast.Ward]]
+
+    def __init__(self) -> None:
         super().__init__()
+        connection, companion, ward = self.house
         self.savepoint = connection.begin_nested()
         self.sessions = sessionmaker(
             connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
@@ -179,7 +186,13 @@ class Post(RuleBasedStateMachine):
         self.connection, self.ward = connection, ward
         self.clock = FixedClock(datetime.fromisoformat(STARTS[0]).astimezone(UTC))
         self.provider = Provider(self.clock, self.received)
-        post = Settings(sms_per_second=100_000, in_flight=4, messages_a_week=A_WEEK)
+        post = Settings(
+            sms_per_second=100_000,
+            codes_per_second=100_000,
+            in_flight=4,
+            codes_in_flight=2,
+            messages_a_week=A_WEEK,
+        )
         self.box = Witness(companion, post, self.claimed)
         self.post, self.companion = post, companion
         self.people: dict[UUID, Person] = {}
@@ -235,8 +248,8 @@ class Post(RuleBasedStateMachine):
         self.time_passes(by)
         self.tick("ok")
 
-    @rule(lane=st.sampled_from(outbox.LANES), taken=st.booleans())
-    def killed_between_claim_and_settle(self, lane: str, taken: bool) -> None:
+    @rule(lane=st.sampled_from(LANES), taken=st.booleans())
+    def killed_between_claim_and_settle(self, lane: LaneName, taken: bool) -> None:
         for parcel in self.claim(lane):
             self.doubted.add(parcel.message_id)
             if taken:
@@ -516,7 +529,7 @@ class Post(RuleBasedStateMachine):
             self.what_ended_badly_or_in_doubt_is_before_somebody,
             self.silence_reaches_a_human,
         ):
-            check()  # type: ignore[operator]
+            check()
         now = self.clock.now()
         with self.sessions() as db:
             for letter in db.scalars(select(Message)):
@@ -567,7 +580,7 @@ class Post(RuleBasedStateMachine):
             if outcome.what == "created":
                 self.people[patient.id].asked = True
 
-    def claim(self, lane: str) -> list[Parcel]:
+    def claim(self, lane: LaneName) -> list[Parcel]:
         with self.sessions.begin() as db:
             parcels, _ = self.box.claim(db, lane, 10, self.clock.now())
         return parcels
@@ -644,8 +657,12 @@ def test_the_post_keeps_its_promises_whatever_happens(
     with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint") as db:
         ward = cast.ward(db, now)
         db.commit()
+
+    class Life(Post):
+        house = (connection, settings, ward)
+
     run_state_machine_as_test(
-        lambda: Post(connection, settings, ward),
+        Life,
         settings=hypothesis.settings(
             max_examples=EXAMPLES or (40 if backend == "sqlite" else 8),
             stateful_step_count=30,
