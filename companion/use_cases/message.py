@@ -248,7 +248,7 @@ def _check_in_asks(db: Session, message: Message) -> bool:
             check_in.state in ("asked", "postponed") and check_in.postponed == message.params["postponed"]
         )
     else:
-        as_then = check_in.state == "asked"
+        as_then = check_in.state == "asked" and not _overtaken(message, check_in)
     link_id = message.params.get("link_id")
     return as_then and (link_id is None or _still_asked_by_sms(db, message, link_id))
 
@@ -258,6 +258,16 @@ def _still_asked_by_sms(db: Session, message: Message, link_id: str) -> bool:
     agreed = person is not None and person.sms_agreed_at is not None and person.contact_by == "sms"
     given = select(Answer.id).where(Answer.check_in_id == message.check_in_id, Answer.link_id == link_id)
     return agreed and db.execute(given.limit(1)).first() is None
+
+
+def _overtaken(message: Message, check_in: CheckIn) -> bool:
+    """After an outage or a weekend: the reminder goes instead of a first letter that never went, a new asking instead of an old
+    reminder. Both at once would be one too many.
+    """
+    if message.kind == "check_in":
+        return check_in.reminded_at is not None
+    asked_at = check_in.asked_at
+    return check_in.postponed > 0 and asked_at is not None and message.created_at < asked_at
 
 
 def _meeting_stands(message: Message) -> bool:
