@@ -264,7 +264,7 @@ def _overtaken(message: Message, check_in: CheckIn) -> bool:
     """After an outage or a weekend: the reminder goes instead of a first letter that never went, a new asking instead of an old
     reminder. Both at once would be one too many.
     """
-    if message.kind == "check_in":
+    if message.kind in ("check_in", "question"):
         return check_in.reminded_at is not None
     asked_at = check_in.asked_at
     return check_in.postponed > 0 and asked_at is not None and message.created_at < asked_at
