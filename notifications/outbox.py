@@ -13,7 +13,7 @@ from jinja2 import TemplateError
 from sqlalchemy import Table, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from companion.models import Meeting, Message
+from companion.models import Meeting, Message, Patient, Relative
 from companion.models.base import Base
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.delivery_codes import CODES
@@ -82,13 +82,7 @@ class Outbox:
         room = circuit.room(db, lane, limit, now)
         if not room:
             return [], Counter()
-        due = db.scalars(
-            select(Message.id)
-            .where(Message.state == "queued", Message.lane == lane, Message.next_attempt_at <= now)
-            .order_by(Message.next_attempt_at, Message.id)
-            .limit(room)
-            .with_for_update(skip_locked=True)
-        ).all()
+        due = _held(db, lane, room, now)
         counts: Counter[str] = Counter()
         parcels = []
         loaded = letters.load(db, due)
@@ -160,6 +154,28 @@ class Outbox:
             institution=self._settings.institution,
         )
         return replace(parcel, body=body)
+
+
+def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:
+    """Letters that are due, held together with the people they go to: nobody says stop, or dies, between our look at them and
+    our commit. Whoever's record another transaction has in hand this moment waits for the next claim.
+    """
+    due = db.execute(
+        select(Message.id, Message.patient_id, Message.relative_id)
+        .where(Message.state == "queued", Message.lane == lane, Message.next_attempt_at <= now)
+        .order_by(Message.next_attempt_at, Message.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    held: set[UUID | None] = {None}
+    for person, ids in (
+        (Patient, {one.patient_id for one in due}),
+        (Relative, {one.relative_id for one in due}),
+    ):
+        if ids - {None}:
+            these = select(person.id).where(person.id.in_(ids)).order_by(person.id)
+            held.update(db.scalars(these.with_for_update(read=True, skip_locked=True)))
+    return [one.id for one in due if {one.patient_id, one.relative_id} <= held]
 
 
 def _devices(db: Session, loaded: Sequence[Message], now: datetime) -> Devices:
