@@ -268,8 +268,11 @@ def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str
     ]
     for result in results:
         by_outcome.setdefault(result.outcome, []).append(result)
-    lock(db, [result.parcel.message_id for result in results])
+    doubted = lock(db, [result.parcel.message_id for result in results])
     if accepted := by_outcome.get("accepted"):
+        arrived = doubted & {result.parcel.message_id for result in accepted}
+        for message in db.scalars(select(Message).where(Message.id.in_(arrived))) if arrived else ():
+            letters.found(db, message, now)
         _move(db, accepted, ("sending", "unknown", "queued"), now, state="accepted", settled_at=now)
     if later := by_outcome.get("later"):
         _queue_again(db, later, now)
@@ -325,10 +328,14 @@ def fall_back(db: Session, now: datetime, limit: int = 500) -> int:
     return len(unheard)
 
 
-def lock(db: Session, message_ids: Iterable[int]) -> None:
-    """Holds the messages until the end of the transaction: always these before their attempts, and in one order."""
+def lock(db: Session, message_ids: Iterable[int]) -> set[int]:
+    """Holds the messages until the end of the transaction: always these before their attempts, and in one order.
+
+    Those of them that are in doubt.
+    """
     ids = sorted(set(message_ids))
-    db.execute(select(Message.id).where(Message.id.in_(ids)).order_by(Message.id).with_for_update())
+    held = select(Message.id, Message.state).where(Message.id.in_(ids)).order_by(Message.id)
+    return {message_id for message_id, state in db.execute(held.with_for_update()) if state == "unknown"}
 
 
 def _close_attempts(db: Session, results: Sequence[Result], now: datetime) -> None:
