@@ -495,6 +495,20 @@ class Post(RuleBasedStateMachine):
                 )
 
     @invariant()
+    def nobody_is_asked_about_a_letter_that_is_no_longer_in_doubt(self) -> None:
+        with self.sessions() as db:
+            needless = db.execute(
+                select(Message.kind, Message.state)
+                .join(Flag, Flag.message_id == Message.id)
+                .where(
+                    Flag.code == "parked_message",
+                    Flag.state == "open",
+                    Message.state.in_(("queued", "accepted", "sent", "delivered")),
+                )
+            ).all()
+            assert needless == []
+
+    @invariant()
     def silence_reaches_a_human(self) -> None:
         with self.sessions() as db:
             flagged = set(db.scalars(select(Flag.check_in_id).where(Flag.check_in_id.is_not(None))))
@@ -505,10 +519,6 @@ class Post(RuleBasedStateMachine):
                     assert one.id in flagged
                 if one.state == "asked":
                     assert one.id in flagged | letters
-                if one.state == "skipped":
-                    person = self.people[one.patient_id]
-                    assert one.ended_at is not None
-                    del person
 
     # --- the end of it --------------------------------------------------------------------------------------------
 
@@ -518,7 +528,7 @@ class Post(RuleBasedStateMachine):
             self.settle(results)
         self.provider.hidden = self.provider.list_away = False
         self.clock.at = max(self.clock.at, self.latest)
-        days = (0, 0.01, 0.1, 1, 1, 2, 3, 3, 4, 7, 8, 8)
+        days = (0.01, 0.1, 1, 1, 3, 4, 7, 8, 8)
         for passed in days:
             self.clock.forward(timedelta(days=passed))
             self.tick("ok")
@@ -650,7 +660,7 @@ def connection(engine: Engine) -> Iterator[Connection]:
         outer.rollback()
 
 
-@pytest.mark.timeout(0 if EXAMPLES else 120)
+@pytest.mark.timeout(0 if EXAMPLES else 300)
 def test_the_post_keeps_its_promises_whatever_happens(
     connection: Connection, settings: CompanionSettings, backend: str, now: datetime
 ) -> None:
@@ -664,7 +674,7 @@ def test_the_post_keeps_its_promises_whatever_happens(
     run_state_machine_as_test(
         Life,
         settings=hypothesis.settings(
-            max_examples=EXAMPLES or (40 if backend == "sqlite" else 8),
+            max_examples=EXAMPLES or (16 if backend == "sqlite" else 4),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(hypothesis.HealthCheck),
