@@ -15,6 +15,7 @@ from twilio.request_validator import RequestValidator
 from companion.models import Message
 from companion.models.base import Base
 from companion.rules.delivery_codes import CODES, explain
+from companion.use_cases import again
 from companion.use_cases import message as letters
 from notifications.models import Delivery, Inbound, ProviderEvent
 
@@ -203,6 +204,8 @@ def apply_event(
     if not beats(message.state, message.error_code, told):
         return
     letters.found(db, message, now)
+    if told == "delivered":
+        again.arrived(db, message, now)
     message.state, message.settled_at, message.lease_until = told, now, None
     message.error_code = None
 

@@ -54,6 +54,7 @@ def write(
     to: Patient | Relative,
     now: datetime,
     params: dict[str, Any] | None = None,
+    about: Patient | None = None,
     check_in: CheckIn | None = None,
     meeting: Meeting | None = None,
     not_before: datetime | None = None,
@@ -62,6 +63,7 @@ def write(
 ) -> Message | None:
     """Queues a letter; the same `dedupe_key` gives the letter that is already there.
 
+    `about`: the patient whom a letter to a relative is about.
     None when the person takes no messages: the caller raises a flag where silence would follow.
     """
     letter = draft(
@@ -69,6 +71,7 @@ def write(
         to=to,
         now=now,
         params=params,
+        about=about,
         check_in=check_in,
         meeting=meeting,
         not_before=not_before,
@@ -96,6 +99,7 @@ def draft(
     to: Patient | Relative,
     now: datetime,
     params: dict[str, Any] | None = None,
+    about: Patient | None = None,
     check_in: CheckIn | None = None,
     meeting: Meeting | None = None,
     not_before: datetime | None = None,
@@ -106,12 +110,15 @@ def draft(
     if not takes_messages(to, kind):
         return None
     earliest = max(now, not_before) if not_before else now
+    if isinstance(to, Relative) and about is None and meeting is not None:
+        about = meeting.patient
     return Message(
         kind=kind,
         lane="code" if kind in CODE_LANE else "batch",
         dedupe_key=dedupe_key,
         patient=to if isinstance(to, Patient) else None,
         relative=to if isinstance(to, Relative) else None,
+        about=about,
         check_in=check_in,
         meeting=meeting,
         language=to.language,
@@ -229,7 +236,7 @@ def standing(db: Session, message: Message, now: datetime) -> Literal["send", "c
     person = message.relative or message.patient
     if person is not None and not takes_messages(person, message.kind):
         return "cancel"
-    if not (_check_in_asks(db, message) and _meeting_stands(message) and _welcome(db, message, now)):
+    if not (_check_in_asks(db, message) and meeting_stands(message) and _welcome(db, message, now)):
         return "cancel"
     hour = message.patient.hour if message.patient and not message.relative else None
     allowed = next_allowed(message.kind, now, hour)
@@ -270,7 +277,7 @@ def _overtaken(message: Message, check_in: CheckIn) -> bool:
     return check_in.postponed > 0 and asked_at is not None and message.created_at < asked_at
 
 
-def _meeting_stands(message: Message) -> bool:
+def meeting_stands(message: Message) -> bool:
     """The meeting is as the letter says; when it has been moved since, a later letter says so."""
     meeting = message.meeting
     if meeting is None:
@@ -332,10 +339,14 @@ def never_confirmed(db: Session, message: Message, now: datetime) -> None:
 
 def found(db: Session, message: Message, now: datetime) -> None:
     """The letter had arrived after all: nothing is left for a human to do."""
-    if message.state not in ("unknown", "undelivered", "delivery_unknown"):
-        return
+    if message.state in ("unknown", "undelivered", "delivery_unknown"):
+        settle_doubts(db, message.id, now)
+
+
+def settle_doubts(db: Session, message_id: int, now: datetime) -> None:
+    """Closes what was raised because this letter did not seem to arrive, unless somebody has taken the case."""
     doubts = select(Flag).where(
-        Flag.message_id == message.id,
+        Flag.message_id == message_id,
         Flag.code.in_(("parked_message", "undeliverable")),
         Flag.state == "open",
     )

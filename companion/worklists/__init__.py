@@ -3,6 +3,7 @@
 from companion.worklists.desk import call_list, coming_home, meetings, menu_counts, patients, worklist
 from companion.worklists.due import next_due
 from companion.worklists.invited import invitations
+from companion.worklists.letters import letters, people, report, units_of
 from companion.worklists.patient import measures, today
 from companion.worklists.patient_case import case
 from companion.worklists.post import standing
@@ -12,12 +13,16 @@ __all__ = [
     "case",
     "coming_home",
     "invitations",
+    "letters",
     "measures",
     "meetings",
     "menu_counts",
     "next_due",
     "patients",
+    "people",
+    "report",
     "standing",
     "today",
+    "units_of",
     "worklist",
 ]
