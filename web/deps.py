@@ -401,6 +401,7 @@ MENU = (
     ("coming_home", "/staff/coming-home", "home", _("Kommer hjem")),
     ("meetings", "/staff/meetings", "meetings", _("Møter")),
     ("call_list", "/staff/calls", "call-list", _("Ringeliste")),
+    ("messages", "/staff/messages", "message", _("Meldinger")),
 )
 
 

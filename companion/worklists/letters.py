@@ -3,8 +3,8 @@
 Codes for signing in, and replies, are the person's own business: they stand here only when they did not arrive.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
@@ -115,10 +115,26 @@ def report(
     return [UnitDays(unit, {day: Tally(**found.get((unit.id, day), {})) for day in wanted}) for unit in units]
 
 
-def total(tallies: Iterable[Tally]) -> Tally:
-    """Several tallies as one."""
-    listed = list(tallies)
-    return Tally(**{one.name: sum(getattr(tally, one.name) for tally in listed) for one in fields(Tally)})
+def day_of(db: Session, units: Sequence[Unit], day: date) -> Tally:
+    """Today's letters of several units together: of a patient whom two of them follow, each once."""
+    followed = (
+        select(PatientUnit.id)
+        .where(
+            PatientUnit.patient_id == _WHOSE,
+            PatientUnit.unit_id.in_([unit.id for unit in units]),
+            _followed_on(day),
+        )
+        .exists()
+    )
+    today = and_(_LEFT_THE_QUEUE, _between(day, day))
+    tally: dict[str, int] = {}
+    for state, number in db.execute(
+        select(Message.state, func.count())
+        .where(Message.lane == "batch", or_(today, _QUEUED), followed)
+        .group_by(Message.state)
+    ):
+        tally[_group(state)] = tally.get(_group(state), 0) + number
+    return Tally(**tally)
 
 
 def units_of(db: Session, who: Actor) -> Sequence[Unit]:
