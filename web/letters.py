@@ -206,6 +206,12 @@ def banner(post: PostStanding, say: Sentences) -> Banner | None:
             ),
             "warn",
         )
+    if post.push_refused:
+        return Banner(
+            say(_("Varsler på telefonen er stoppet.")),
+            say(_("Alt går som SMS i mellomtiden. Si fra til den som drifter løsningen.")),
+            "warn",
+        )
     return None
 
 

@@ -39,6 +39,7 @@ def readyz(db: Db, house: TheHouse, now: Now) -> Response:
         "database": "ok",
         "dispatcher": "ok" if seen else "away",
         "circuit": post.circuit,
+        "push_refused": post.push_refused,
         "due": post.due,
         "alarm": alarm,
     }

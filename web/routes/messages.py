@@ -1,9 +1,10 @@
 """What staff see of the post: what became of each letter, the days in numbers, and a letter sent again."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+from fastapi import Path
 from fastapi.responses import HTMLResponse, Response
 
 from companion import worklists
@@ -18,6 +19,9 @@ from web.security import access
 from web.sentences import MESSAGE_KINDS, Say, Sentences, _
 
 router = new_router()
+
+# No larger than a database counts.
+MessageId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 @router.get("/staff/patients/{patient_id}/messages")
@@ -42,7 +46,7 @@ def of_patient(
 @router.post("/staff/patients/{patient_id}/messages/{message_id}/again")
 @access("professional", Level.high, patient_data=True)
 def send_again(
-    patient_id: UUID, message_id: int, db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen
+    patient_id: UUID, message_id: MessageId, db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen
 ) -> Response:
     """Sends a letter again; pressed twice it goes once. Where it may not be, the page says why."""
     try:
