@@ -1,11 +1,11 @@
 """What became of a letter, in sentences a nurse understands, and what to do; how the post stands, for the desk's banner."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from companion.models import Message
-from companion.rules.delivery_codes import CODES, explain
+from companion.rules.delivery_codes import CODES, OPERATOR, explain
 from companion.use_cases.again import Sent, why_not
 from companion.worklists.letters import Tally, why_not_wanted
 from companion.worklists.post import Alarm, PostStanding
@@ -118,9 +118,8 @@ def line(one: Sent, say: Sentences, *, may_send: bool) -> Line:
     reason = why_not(one, say.now)
     again = reason is None and may_send
     found = became(letter, say)
-    # What became of it says what to do; once there is a button, or a better reason, that is the word.
-    if again and letter.error_code and explain(letter.error_code).phone_state:
-        found = Became(found.said, say(_("Nummeret er i orden nå.")), found.tone)
+    if again:
+        found = replace(found, todo=_with_a_button(letter, found, say))
     return Line(
         letter=letter,
         kind=say(MESSAGE_KINDS[letter.kind]),
@@ -236,6 +235,15 @@ def day_in_words(tally: Tally, say: Sentences) -> str:
         if number
     ]
     return ", ".join((said, *rest)) + "."
+
+
+def _with_a_button(letter: Message, found: Became, say: Sentences) -> str:
+    """What to do beside the button; an operator is still to be told."""
+    reason = explain(letter.error_code or "expired")
+    if reason.what_to_do == OPERATOR:
+        return found.todo
+    fixed = say(_("Nummeret er i orden nå.")) + " " if reason.phone_state else ""
+    return fixed + say(_("Send på nytt, eller ring."))
 
 
 def _waits(letter: Message, code: str, say: Sentences) -> Became:
