@@ -269,6 +269,8 @@ def _waits(letter: Message, code: str, say: Sentences) -> Became:
                 when=when,
             )
         )
+    if letter.channel == "sms" and letter.attempt:
+        return Became(say(_("Kom ikke fram første gang. Sendes som SMS %(when)s."), when=when))
     return Became(say(_("Venter til %(when)s."), when=when) if later else say(_("Venter på å bli sendt.")))
 
 
