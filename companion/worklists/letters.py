@@ -153,9 +153,9 @@ def people(
     if unit_id not in who.unit_ids or group not in GROUPS:
         raise NotFound("unit")
     today = local_day(now)
-    of_the_day = _between(day, day)
-    if group == "waiting":
-        of_the_day = or_(of_the_day, _QUEUED) if day == today else and_(of_the_day, _LEFT_THE_QUEUE)
+    of_the_day = and_(_LEFT_THE_QUEUE, _between(day, day))
+    if group == "waiting" and day == today:
+        of_the_day = or_(of_the_day, _QUEUED)
     return db.scalars(
         select(Message)
         .join(PatientUnit, PatientUnit.patient_id == _WHOSE)
