@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, String, and_, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, String, Subquery, and_, cast, func, literal, or_, select, union_all
 from sqlalchemy.orm import Session, aliased, joinedload
 from sqlalchemy.sql import Select
 
@@ -83,6 +83,25 @@ def sent(now: datetime) -> Select[Message, bool, bool, bool]:
 def concerns(patient_id: UUID) -> ColumnElement[bool]:
     """The condition that a letter went to the patient, or to a relative about the patient."""
     return or_(Message.patient_id == patient_id, Message.about_id == patient_id)
+
+
+def latest(patient_id: UUID, *conditions: ColumnElement[bool], limit: int) -> Subquery:
+    """The ids of the latest letters that `concerns` speaks of, to be joined with.
+
+    As two short walks: for an *or*, in the order of the ids, a database may walk through everybody's letters.
+    """
+    walks = [
+        select(
+            select(Message.id)
+            .where(whose == patient_id, *conditions)
+            .order_by(Message.id.desc())
+            .limit(limit)
+            .subquery()
+        )
+        for whose in (Message.patient_id, Message.about_id)
+    ]
+    both = union_all(*walks).subquery()
+    return select(both.c.id).order_by(both.c.id.desc()).limit(limit).subquery()
 
 
 def why_not(one: Sent, now: datetime) -> str | None:

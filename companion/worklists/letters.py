@@ -15,7 +15,7 @@ from companion.errors import NotAllowed, NotFound
 from companion.models import CheckIn, Flag, Meeting, Message, Patient, PatientUnit, Unit
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day, to_utc
-from companion.use_cases.again import Sent, concerns, sent
+from companion.use_cases.again import Sent, latest, sent
 from companion.use_cases.flag import follows
 
 DAYS = 14
@@ -86,11 +86,13 @@ def letters(
 ) -> Letters:
     """What was written to the patient and to relatives about the patient; for those who see the case, else `NotFound`."""
     patient, theirs = _patient(db, who, patient_id, now)
-    wanted = sent(now).where(concerns(patient_id), _told_of)
-    if before is not None:
-        wanted = wanted.where(Message.id < before)
+    conditions = [_told_of, *([Message.id < before] if before is not None else [])]
+    wanted = latest(patient_id, *conditions, limit=limit + 1)
     found = db.execute(
-        wanted.order_by(Message.id.desc()).limit(limit + 1).execution_options(populate_existing=True)
+        sent(now)
+        .join(wanted, wanted.c.id == Message.id)
+        .order_by(Message.id.desc())
+        .execution_options(populate_existing=True)
     ).all()
     rows = [Sent(*one) for one in found[:limit]]
     return Letters(patient, theirs, rows, rows[-1].letter.id if len(found) > limit else None)

@@ -25,7 +25,7 @@ from companion.models import (
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item, Value
-from companion.use_cases.again import concerns
+from companion.use_cases.again import latest
 from companion.use_cases.check_in import asks, written_by
 from companion.use_cases.flag import follows
 from companion.worklists.desk import age
@@ -208,11 +208,11 @@ def _meetings(db: Session, patient_id: UUID) -> Sequence[Meeting]:
 
 def _letters(db: Session, patient_id: UUID) -> Sequence[Message]:
     """The latest letters, also to relatives about the patient; codes to sign in with are the patient's own business."""
+    wanted = latest(patient_id, Message.lane == "batch", limit=SHOWN_MESSAGES)
     return db.scalars(
         select(Message)
-        .where(concerns(patient_id), Message.lane == "batch")
+        .join(wanted, wanted.c.id == Message.id)
         .order_by(Message.id.desc())
-        .limit(SHOWN_MESSAGES)
         .options(
             joinedload(Message.patient),
             joinedload(Message.relative),
