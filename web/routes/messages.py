@@ -56,7 +56,7 @@ def send_again(
         seen(patient_id, "messages.read", f"messages:{len(found.rows)}")
         said = say(letters.WHY_NOT[problem.code]) or say(_("Den trenger ikke å sendes på nytt."))
         return page(
-            "staff/messages.html", status=409, **_shown(found, say, first=True, notice=said), refused=True
+            "staff/messages.html", status=409, **_shown(found, say, first=True, notice=said, refused=True)
         )
     seen(patient_id, "message.again", f"message:{message_id}")
     return go(f"/staff/patients/{patient_id}/messages?sent={letter.id}")
@@ -109,14 +109,16 @@ def people(
     return page("staff/day_people.html", rows=rows, word=say(letters.GROUPS[group]), day=day)
 
 
-def _shown(found: Letters, say: Sentences, *, first: bool, notice: str) -> dict[str, Any]:
+def _shown(
+    found: Letters, say: Sentences, *, first: bool, notice: str, refused: bool = False
+) -> dict[str, Any]:
     return {
         "patient": found.patient,
         "lines": [letters.line(one, say, may_send=found.follows) for one in found.rows],
         "first": first,
         "next": f"/staff/patients/{found.patient.id}/messages?before={found.next}" if found.next else None,
         "notice": notice,
-        "refused": False,
+        "refused": refused,
     }
 
 
