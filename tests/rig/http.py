@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -13,6 +14,7 @@ REASONS = {
     201: "Created",
     204: "No Content",
     400: "Bad Request",
+    401: "Unauthorized",
     404: "Not Found",
     429: "Too Many",
 }
@@ -44,6 +46,7 @@ class Answer:
             f"HTTP/1.1 {self.status} {REASONS.get(self.status, 'As It Is')}",
             f"Content-Type: {self.kind}",
             f"Content-Length: {len(self.body)}",
+            f"Date: {formatdate(usegmt=True)}",
             *(f"{name}: {value}" for name, value in self.headers.items()),
         ]
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body

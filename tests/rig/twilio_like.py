@@ -96,6 +96,7 @@ class TwilioLike:
 
     `clock_at` says what time its messages carry, else the machine's plus `shift` seconds. `mix` gives modes by probability,
     before `mode`; `wait` makes every answer take so many seconds; `per_second` is a bucket that says 429 when it is empty.
+    `accepts` is the one account whose key is right; empty: any is.
     """
 
     mode: Mode = "ok"
@@ -105,6 +106,7 @@ class TwilioLike:
     posts: int = 0
     looks: int = 0
     authorization: str = ""
+    accepts: str = ""
     clock_at: datetime | None = None
     shift: float = 0.0
     hang_after_taking: set[str] = field(default_factory=lambda: {HANGS_AFTER_TAKING})
@@ -256,6 +258,8 @@ class TwilioLike:
 
     def _listing(self, request: Request) -> Answer:
         self.looks += 1
+        if self.accepts and f"/Accounts/{self.accepts}/" not in request.path:
+            return _refusal(401, 20003)
         if self.mode == "429":
             return _busy(30)
         asked = request.query
