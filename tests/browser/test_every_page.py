@@ -278,7 +278,7 @@ def behind_a_number(_: House, page: Page) -> None:
     page.wait_for_load_state()
 
 
-def letters_behind_a_number(house: House, page: Page) -> None:
+def of_a_number(house: House, page: Page) -> None:
     behind_a_number(house, page)
     page.get_by_role("main").locator("a.who").first.click()
     page.wait_for_load_state()
@@ -286,7 +286,7 @@ def letters_behind_a_number(house: House, page: Page) -> None:
 
 def sent_again(house: House, page: Page) -> None:
     """A letter that may be sent again is; the next visitor finds that it has been."""
-    letters_behind_a_number(house, page)
+    of_a_number(house, page)
     buttons = page.get_by_role("main").get_by_role("button", name="Send på nytt")
     if buttons.count():
         buttons.first.click()
@@ -392,9 +392,9 @@ STOPS = (
     Stop("case, nothing open", "Johan", "/staff/patients/{patient_id}", "{kari}", open_folds),
     Stop("case, empty note", "Johan", "/staff/flags/{flag_id}/note", "{case_mine}", note_empty, 422),
     Stop("case, ward", "Sofia", "/staff/patients/{patient_id}", "{kari}"),
-    Stop("case, the cases about letters", "Sofia", "/staff/patients/{patient_id}", "/staff?show=undelivered", follow("Rett nummer")),
+    Stop("case, letters", "Sofia", "/staff/patients/{patient_id}", "/staff?show=undelivered", follow("Rett nummer")),
     Stop("letters", "Johan", "/staff/patients/{patient_id}/messages", "{kari}/messages"),
-    Stop("letters, one to send again", "Sofia", "/staff/patients/{patient_id}/messages", "/staff/messages", letters_behind_a_number),
+    Stop("letters, behind a number", "Sofia", "/staff/patients/{patient_id}/messages", "/staff/messages", of_a_number),
     Stop("letters, sent again", "Sofia", "/staff/patients/{patient_id}/messages", "/staff/messages", sent_again),
     Stop("days", "Johan", "/staff/messages", "/staff/messages"),
     Stop("days, ward", "Sofia", "/staff/messages", "/staff/messages"),
