@@ -17,6 +17,7 @@ import prometheus_client
 import structlog
 import typer
 import uvicorn
+from pydantic import ValidationError
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -43,6 +44,11 @@ def serve(
             _serve_demo(host, port)
         else:
             _run(create_app(), host, port, WebSettings())
+    except ValidationError as wrong:
+        prefix = {"WebSettings": "WEB_", "TwilioSettings": "TWILIO_"}.get(wrong.title, "COMPANION_")
+        for error in wrong.errors(include_input=False):
+            print(f"{prefix}{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}", file=sys.stderr)
+        raise typer.Exit(2) from None
     except Misconfigured as problem:
         print(problem, file=sys.stderr)
         raise typer.Exit(2) from None

@@ -26,7 +26,10 @@ def healthz() -> Response:
 @router.get("/readyz")
 @access("public")
 def readyz(db: Db, house: TheHouse, now: Now) -> Response:
-    """The database answers and the dispatcher was here within two minutes; and whether the post gets away (`alarm`)."""
+    """The database answers and the dispatcher was here within two minutes; and whether the post gets away.
+
+    A provider that is down is told (`alarm`, `circuit`, `push_refused`) and is no reason to take the pages from people.
+    """
     try:
         last = db.scalar(select(func.max(Heartbeat.at)))
         post = standing(db, now)

@@ -1,6 +1,6 @@
 """What staff see of the post: what became of each letter, the days in numbers, and a letter sent again."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -123,17 +123,15 @@ def _shown(
 
 
 def _told(found: Letters, sent: str, say: Sentences) -> str:
-    """What was done a moment ago, and when it goes."""
+    """What was done a moment ago, and when it goes; nothing once it has gone."""
     for one in found.rows:
-        if str(one.letter.id) == sent:
-            return _goes(one.letter.state, one.letter.next_attempt_at, say)
+        letter = one.letter
+        if str(letter.id) == sent and letter.state in ("queued", "sending"):
+            if letter.next_attempt_at > say.now:
+                when = say.when(letter.next_attempt_at)
+                return say(_("Meldingen er lagt i køen. Den går %(when)s."), when=when)
+            return say(_("Meldingen sendes på nytt nå."))
     return ""
-
-
-def _goes(state: str, at: datetime, say: Sentences) -> str:
-    if state == "queued" and at > say.now:
-        return say(_("Meldingen er lagt i køen. Den går %(when)s."), when=say.when(at))
-    return say(_("Meldingen sendes på nytt nå."))
 
 
 def _number(typed: str) -> int | None:
