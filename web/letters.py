@@ -120,6 +120,9 @@ def line(one: Sent, say: Sentences, *, may_send: bool) -> Line:
     found = became(letter, say)
     if again:
         found = replace(found, todo=_with_a_button(letter, found, say))
+    elif reason in ("again", "overtaken"):
+        # Somebody has seen to it.
+        found = replace(found, tone="")
     return Line(
         letter=letter,
         kind=say(MESSAGE_KINDS[letter.kind]),

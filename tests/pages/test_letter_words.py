@@ -216,6 +216,14 @@ def test_where_there_is_no_button_the_reason_stands(say: Sentences) -> None:
     assert line(sent(letter("delivered", settled_at=NOW)), say, may_send=True).why_not == ""
 
 
+def test_what_somebody_has_seen_to_asks_for_nothing(say: Sentences) -> None:
+    one = letter("undelivered", error_code="30003", check_in=check_in(day=14))
+    assert line(sent(one), say, may_send=True).became.tone == "wait"
+    for fact in ("again", "overtaken"):
+        shown = line(sent(one, **{fact: True}), say, may_send=True)
+        assert (shown.again, shown.became.tone, bool(shown.why_not)) == (False, "", True)
+
+
 @pytest.mark.parametrize("kind", MESSAGE_KINDS)
 def test_every_kind_and_every_state_makes_a_line(say: Sentences, kind: str) -> None:
     for state in MESSAGE_STATES:
