@@ -75,7 +75,7 @@ def test_every_order_ends_as_the_model_says(shared_sqlite: Engine) -> None:
 def test_so_it_does_in_the_tables(db: Session) -> None:
     cases = orders()[::EVERY]
     assert len(cases) >= 1_000
-    messages = [
+    messages: list[dict[str, object]] = [
         {
             "id": number,
             "kind": "reply",
