@@ -105,7 +105,7 @@ def _check_in(case: Case, entry: Entry, say: Sentences) -> Happening:
     one = entry.check_in
     assert one is not None
     happening = Happening(entry.at, icon, say(said), by=say.check_in(one.plan.template, one.day), tone=tone)
-    if entry.kind == "answered" and one.heard_at and not entry.by:
+    if entry.kind == "answered" and entry.reason == "sms":
         happening = replace(happening, icon="message", what=say(_("Svarte på SMS")))
     if entry.kind == "answered" and entry.by:
         by_phone = say(_("Svarte på telefon, skrevet av %(who)s"), who=entry.by.name)

@@ -26,7 +26,7 @@ from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item, Value
 from companion.use_cases.again import latest
-from companion.use_cases.check_in import asks, written_by
+from companion.use_cases.check_in import LAST_WORDS, asks, written_by
 from companion.use_cases.flag import follows
 from companion.worklists.desk import age
 
@@ -100,7 +100,7 @@ def case(db: Session, who: Actor, patient_id: UUID, *, now: datetime) -> Case:
         timeline=sorted(
             [
                 *_plan_entries(stays),
-                *_check_in_entries(check_ins, writers),
+                *_check_in_entries(check_ins, writers, letters),
                 *_flag_entries(flags),
                 *_message_entries(letters),
                 *_meeting_entries(meetings),
@@ -207,8 +207,12 @@ def _meetings(db: Session, patient_id: UUID) -> Sequence[Meeting]:
 
 
 def _letters(db: Session, patient_id: UUID) -> Sequence[Message]:
-    """The latest letters, also to relatives about the patient; codes to sign in with are the patient's own business."""
-    wanted = latest(patient_id, Message.lane == "batch", limit=SHOWN_MESSAGES)
+    """The latest letters, also to relatives about the patient, and of a conversation by SMS its last words.
+
+    Codes to sign in with are the patient's own business.
+    """
+    shown = or_(Message.lane == "batch", Message.kind.in_(LAST_WORDS))
+    wanted = latest(patient_id, shown, limit=SHOWN_MESSAGES)
     return db.scalars(
         select(Message)
         .join(wanted, wanted.c.id == Message.id)
@@ -233,7 +237,11 @@ def _plan_entries(stays: Sequence[Stay]) -> Iterator[Entry]:
             yield Entry(event.at, f"plan_{event.kind}", reason=event.reason)
 
 
-def _check_in_entries(check_ins: Sequence[CheckIn], writers: Mapping[UUID, Professional]) -> Iterator[Entry]:
+def _check_in_entries(
+    check_ins: Sequence[CheckIn], writers: Mapping[UUID, Professional], messages: Sequence[Message]
+) -> Iterator[Entry]:
+    """`reason` is `sms` where the last words of a conversation by SMS were written."""
+    by_sms = {message.check_in_id for message in messages if message.kind in LAST_WORDS}
     for check_in in check_ins:
         if check_in.asked_at:
             yield Entry(check_in.asked_at, "asked", check_in=check_in)
@@ -246,7 +254,8 @@ def _check_in_entries(check_ins: Sequence[CheckIn], writers: Mapping[UUID, Profe
             yield Entry(check_in.ended_at, "expired", check_in=check_in)
             yield Entry(answered, "answered", by=writer, check_in=check_in)
         elif check_in.ended_at:
-            yield Entry(check_in.ended_at, check_in.state, by=writer, check_in=check_in)
+            reason = "sms" if check_in.id in by_sms else None
+            yield Entry(check_in.ended_at, check_in.state, by=writer, reason=reason, check_in=check_in)
 
 
 def _flag_entries(flags: Sequence[Flag]) -> Iterator[Entry]:

@@ -287,7 +287,8 @@ def test_the_timeline_says_that_somebody_answered_by_sms(
         db.flush()
         check_in.ask_due(db, now)
         for n in range(30):
-            asked = db.scalars(select(Message).order_by(Message.id.desc())).first()
+            hers = select(Message).where(Message.patient_id == desk.kari.id)
+            asked = db.scalars(hers.order_by(Message.id.desc())).first()
             if asked is None or "ask" not in asked.params:
                 break
             asked.state = "accepted"
@@ -303,7 +304,9 @@ def test_the_timeline_says_that_somebody_answered_by_sms(
         assert asked_now
         check_in.finish(db, me, asked_now.id, now=now + timedelta(hours=1))
         db.commit()
-    assert "Svarte på SMS" in johan.open(case).text
+    read = johan.open(case).text
+    assert "Svarte på SMS" in read
+    assert "Takk, og beskjed om at vi ringer" in read
     assert "Har svart på SMS" not in johan.open("/staff/calls").text
 
 
