@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Annotated
@@ -27,9 +27,10 @@ from companion.settings import Settings as CompanionSettings
 from companion.worklists import report as days_of
 from notifications import circuit, inbound, rehearsal
 from notifications import doctor as checks
+from notifications import vapid as vapid_keys
 from notifications.alone import alone
 from notifications.channels import Channel
-from notifications.channels.sandbox import SandboxChannel
+from notifications.channels.sandbox import SandboxChannel, SandboxPush
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox, count_by_state
 from notifications.settings import Settings
@@ -73,9 +74,27 @@ class House:
             self.settings.in_flight + self.settings.codes_in_flight,
         )
 
-    def dispatcher(self, channel: Channel) -> Dispatcher:
-        """A dispatcher for this channel."""
-        return Dispatcher(self.sessions, channel, Outbox(self.companion, self.settings), self.settings)
+    def push(self) -> Channel | None:
+        """The way to people's devices, when we have a key; call it inside the loop. In the demo also to the invented ones."""
+        real: Channel | None = None
+        if self.settings.vapid.ready:
+            # It brings a second HTTP client with it; nobody without a key loads it.
+            from notifications.channels.push import PushChannel
+
+            loopback = self.companion.environment != "production"
+            real = PushChannel(self.settings.vapid, self.sessions, loopback=loopback)
+        return SandboxPush(self.sessions, real) if self.settings.sms == "sandbox" else real
+
+    @asynccontextmanager
+    async def dispatcher(self) -> AsyncIterator[Dispatcher]:
+        """A dispatcher with its channels, which it lets go of at the end."""
+        async with AsyncExitStack() as stack:
+            channel, push = self.channel(), self.push()
+            for one in filter(None, (channel, push)):
+                stack.push_async_callback(one.close)
+            yield Dispatcher(
+                self.sessions, channel, Outbox(self.companion, self.settings), self.settings, push
+            )
 
 
 @app.command()
@@ -150,6 +169,13 @@ def doctor() -> None:
 
 
 @app.command()
+def vapid() -> None:
+    """Make a key for Web Push; what it prints goes into the environment, and is kept as other secrets are."""
+    made = vapid_keys.new_key()
+    print(f"VAPID_PRIVATE_KEY={made}\nVAPID_SUBJECT=mailto:")
+
+
+@app.command()
 def rehearse() -> None:
     """Demo only: fill an empty database with the invented ward and the weeks it has behind it."""
     house = _house()
@@ -177,12 +203,8 @@ def _alone(house: House, doing: str) -> Iterator[None]:
 
 
 async def _rehearse(house: House) -> None:
-    channel = house.channel()
-    try:
-        dispatcher = house.dispatcher(channel)
+    async with house.dispatcher() as dispatcher:
         await rehearsal.rehearse(house.sessions, house.companion, dispatcher, now=SystemClock().now())
-    finally:
-        await channel.close()
 
 
 async def _run(house: House) -> None:
@@ -191,12 +213,11 @@ async def _run(house: House) -> None:
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     watching = await _greet_provider(house, stop)
     await checks.wait_for_database(house.engine, stop)
-    channel = house.channel()
     try:
-        pause = PAUSE_IN_DEMO if house.companion.environment == "demo" else PAUSE
-        await house.dispatcher(channel).run(house.clock, stop, pause)
+        async with house.dispatcher() as dispatcher:
+            pause = PAUSE_IN_DEMO if house.companion.environment == "demo" else PAUSE
+            await dispatcher.run(house.clock, stop, pause)
     finally:
-        await channel.close()
         if watching:
             watching.cancel()
 
@@ -204,11 +225,8 @@ async def _run(house: House) -> None:
 async def _tick(house: House, clock: Clock) -> Counter[str]:
     if watching := await _greet_provider(house, asyncio.Event()):
         watching.cancel()
-    channel = house.channel()
-    try:
-        return await house.dispatcher(channel).tick(clock)
-    finally:
-        await channel.close()
+    async with house.dispatcher() as dispatcher:
+        return await dispatcher.tick(clock)
 
 
 async def _greet_provider(house: House, stop: asyncio.Event) -> "asyncio.Task[None] | None":

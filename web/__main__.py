@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import prometheus_client
@@ -18,13 +19,14 @@ import structlog
 import typer
 import uvicorn
 from pydantic import ValidationError
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, make_url, select
 from sqlalchemy.orm import Session
 
 from companion.db import make_engine
 from companion.errors import Misconfigured
 from companion.models import Unit
 from companion.settings import Settings
+from notifications import vapid
 from web.app import create_app
 from web.settings import WebSettings
 
@@ -68,6 +70,7 @@ def _serve_demo(host: str, port: int) -> None:
         socket.create_server((host, port)).close()
     except OSError:
         raise Misconfigured(f"port {port} is taken; set PORT to another one") from None
+    _make_push_key(settings)
     engine = make_engine(settings, pool_size=2 * WebSettings().in_flight)
     if not _lived_in(engine):
         subprocess.run([sys.executable, "-m", "notifications", "rehearse"], check=True)
@@ -84,6 +87,21 @@ def _serve_demo(host: str, port: int) -> None:
                 flush=True,
             )
         _run(app, host, port, WebSettings())
+
+
+def _make_push_key(settings: Settings) -> None:
+    """A key for push, once, beside the demo's database: with another one every browser would have to ask anew."""
+    if os.environ.get("VAPID_PRIVATE_KEY"):
+        return
+    database = make_url(settings.database_url)
+    beside = database.database if database.drivername.startswith("sqlite") else None
+    kept = (Path(beside).parent if beside else Path("var/demo")) / "vapid.key"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.touch(mode=0o600)
+    if not kept.read_text():
+        kept.write_text(vapid.new_key())
+    os.environ["VAPID_PRIVATE_KEY"] = kept.read_text()
+    os.environ.setdefault("VAPID_SUBJECT", "mailto:demo@folge.example")
 
 
 def _lived_in(engine: Engine) -> bool:

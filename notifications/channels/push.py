@@ -62,7 +62,7 @@ class PushChannel:
                 sock_connect=connect_seconds, sock_read=read_seconds, total=connect_seconds + read_seconds
             ),
             # No limit of its own: a wait for a free connection could not be told from one for an answer.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=5, resolver=_Outward(loopback)),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=5, resolver=Outward(loopback)),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -134,7 +134,7 @@ class PushChannel:
             log.info("push_devices_gone", devices=len(gone))
 
 
-class _Outward(AbstractResolver):
+class Outward(AbstractResolver):
     """Looks names up, and knows only addresses of the open internet: a name may lead anywhere, and differently tomorrow."""
 
     def __init__(self, loopback: bool) -> None:

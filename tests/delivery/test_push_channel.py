@@ -21,7 +21,7 @@ from companion.errors import Misconfigured
 from companion.models import Patient
 from notifications import circuit, devices, vapid
 from notifications.channels import Channel, Device, Later, Never, Parcel, Uncertain
-from notifications.channels.push import PushChannel
+from notifications.channels.push import Outward, PushChannel
 from notifications.channels.sandbox import SandboxPush, invented_device
 from notifications.devices import Subscription
 from notifications.models import PushSubscription, SandboxMessage
@@ -202,7 +202,13 @@ def test_push_services_cannot_be_asked(tried: Tried) -> None:
 
 
 @pytest.fixture
-def try_real(sessions: sessionmaker[Session]) -> Callable[[Parcel], str]:
+def try_real() -> Callable[[Parcel], str]:
+    """For what leaves no trace in the records: it has none."""
+    return lambda one: send(lambda: real(sessionmaker()), one)
+
+
+@pytest.fixture
+def try_recorded(sessions: sessionmaker[Session]) -> Callable[[Parcel], str]:
     return lambda one: send(lambda: real(sessions), one)
 
 
@@ -228,14 +234,14 @@ def test_a_meeting_is_urgent_and_time_is_never_nothing(service: PushService, try
     assert (said["Urgency"], said["TTL"], "Topic" in said) == ("high", "1", False)
 
 
-def test_two_services_each_get_a_signature_of_their_own(sessions: sessionmaker[Session]) -> None:
+def test_two_services_each_get_a_signature_of_their_own() -> None:
     with (
         push_service.running(PushService(at=NOW)) as one,
         push_service.running(PushService(at=NOW)) as other,
     ):
 
         async def twice() -> None:
-            channel = real(sessions)
+            channel = real(sessionmaker())
             for _ in range(2):
                 await channel.send(parcel(one.subscribe(), other.subscribe()))
             await channel.close()
@@ -254,21 +260,21 @@ def test_a_service_whose_clock_is_five_minutes_off_still_believes_us(minutes: in
 
 @pytest.mark.parametrize("mode", ["404", "410"])
 def test_gone_is_asked_once(
-    service: PushService, sessions: sessionmaker[Session], kari: Patient, try_real: Send, mode: Mode
+    service: PushService, sessions: sessionmaker[Session], kari: Patient, try_recorded: Send, mode: Mode
 ) -> None:
     device = keep(sessions, kari, service.subscribe(mode))
     with pytest.raises(Never):
-        try_real(parcel(device))
+        try_recorded(parcel(device))
     assert (kept(sessions), service.posts) == ([], 1)
 
 
 def test_too_large_is_for_good_and_keeps_the_device(
-    service: PushService, sessions: sessionmaker[Session], kari: Patient, try_real: Send
+    service: PushService, sessions: sessionmaker[Session], kari: Patient, try_recorded: Send
 ) -> None:
     device = keep(sessions, kari, service.subscribe("413"))
     for one in (parcel(device), parcel(device, body="x" * 3001)):
         with pytest.raises(Never) as refused:
-            try_real(one)
+            try_recorded(one)
         assert refused.value.code == "413"
     assert (kept(sessions), service.posts) == ([device.endpoint], 1)
 
@@ -297,11 +303,11 @@ def test_when_it_may_be_tried_again(
 
 @pytest.mark.parametrize("mode", ["401", "403"])
 def test_who_we_are_is_not_believed_so_everything_goes_by_sms_and_somebody_is_told(
-    service: PushService, sessions: sessionmaker[Session], kari: Patient, try_real: Send, mode: Mode
+    service: PushService, sessions: sessionmaker[Session], kari: Patient, try_recorded: Send, mode: Mode
 ) -> None:
     device = keep(sessions, kari, service.subscribe(mode))
     with structlog.testing.capture_logs() as lines, pytest.raises(Never) as refused:
-        try_real(parcel(device))
+        try_recorded(parcel(device))
     assert refused.value.code == mode
     assert [(one["event"], one["log_level"], one["code"]) for one in lines] == [
         ("push_refused", "error", mode)
@@ -341,14 +347,22 @@ def test_nobody_is_followed_elsewhere(service: PushService, try_real: Send) -> N
     assert (service.faults, service.posts) == ([], 1)
 
 
-def test_a_name_that_leads_into_our_own_network_is_not_called(
-    service: PushService, sessions: sessionmaker[Session]
+def test_a_name_that_leads_into_our_own_network_is_not_called() -> None:
+    async def look_up(loopback: bool) -> list[str]:
+        return [one["host"] for one in await Outward(loopback).resolve("localhost", 443)]
+
+    assert asyncio.run(look_up(loopback=True)) == ["127.0.0.1"]
+    with pytest.raises(OSError, match="no public address"):
+        asyncio.run(look_up(loopback=False))
+
+
+def test_an_address_of_our_own_network_is_no_device(
+    service: PushService, sessions: sessionmaker[Session], kari: Patient
 ) -> None:
-    # `localhost` is a name that leads inside; in production no address that does so is called, whatever it is named.
-    inward = replace(service.subscribe(), endpoint=service.url.replace("127.0.0.1", "localhost") + "/push/x")
-    with pytest.raises(Never):
+    inward = keep(sessions, kari, service.subscribe())
+    with pytest.raises(Never) as refused:
         send(lambda: real(sessions, loopback=False), parcel(inward))
-    assert service.posts == 0
+    assert (refused.value.code, service.posts, kept(sessions)) == ("not_public", 0, [])
 
 
 @pytest.mark.parametrize(

@@ -232,8 +232,10 @@ def serving(app: web.Application) -> Iterator[str]:
 
     def serve() -> None:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(start())
+        # Started inside the running loop: a stop that comes at once then meets a loop that can be stopped.
+        starting = loop.create_task(start())
         loop.run_forever()
+        starting.result()
         hanging = asyncio.all_tasks(loop)
         for task in hanging:
             task.cancel()
