@@ -51,6 +51,8 @@ NOT_PAGES = {
     "/readyz": "for programs",
     "/.well-known/security.txt": "plain text",
     "/manifest.webmanifest": "for the browser itself",
+    "/sw.js": "for the browser itself",
+    "/push/key": "for the service worker",
     "/meeting/{meeting_id}/calendar.ics": "a calendar file",
     "/patient/check-in/{check_in_id}/ending/now": "a part of the ending's page",
     "/demo/phones.json": "for programs",

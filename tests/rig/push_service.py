@@ -86,8 +86,8 @@ class PushService:
         return Device(
             id=UUID(browser.id),
             endpoint=f"{self.url}/push/{browser.id}",
-            p256dh=_text(point),
-            auth=_text(browser.secret),
+            p256dh=text_of(point),
+            auth=text_of(browser.secret),
         )
 
     def texts(self) -> list[str]:
@@ -136,8 +136,8 @@ class PushService:
     async def _take(
         self, request: web.Request, browser: Browser, sealed: bytes, mode: Mode
     ) -> web.StreamResponse:
-        claims, faults = self._who_calls(request)
-        faults += _broken_promises(request, sealed)
+        claims, faults = who_calls(request, self.url, self.now())
+        faults += broken_promises(request, sealed)
         if faults:
             self.faults += faults
             return web.Response(status=401 if claims is None else 400)
@@ -152,31 +152,38 @@ class PushService:
             await asyncio.sleep(3600)
         return web.Response(status=201, headers={"Location": f"{self.url}/receipt/{uuid4().hex}"})
 
-    def _who_calls(self, request: web.Request) -> tuple[dict[str, Any] | None, list[str]]:
-        """The claims of the caller (RFC 8292), when the signature is that of the key beside them; and what is wrong with them."""
-        scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
-        parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
-        if scheme.lower() != "vapid" or not {"t", "k"} <= parts.keys():
-            return None, ["no VAPID"]
-        point = _bytes(parts["k"])
-        key = ECKey.import_key({"kty": "EC", "crv": "P-256", "x": _text(point[1:33]), "y": _text(point[33:])})
-        try:
-            claims = jwt.decode(parts["t"], key, algorithms=["ES256"]).claims
-        except JoseError:
-            return None, ["signed by another key"]
-        faults = []
-        where = urlsplit(self.url)
-        if claims.get("aud") != f"{where.scheme}://{where.netloc}":
-            faults.append(f"aud is {claims.get('aud')}")
-        left = claims.get("exp", 0) - self.now().timestamp()
-        if not 0 < left <= MOST_SECONDS:
-            faults.append(f"exp is {left} s away")
-        if not str(claims.get("sub", "")).startswith(("mailto:", "https:")):
-            faults.append("no sub")
-        return claims, faults
+
+def who_calls(request: web.Request, url: str, now: datetime) -> tuple[dict[str, Any] | None, list[str]]:
+    """The claims of the caller (RFC 8292), when the signature is that of the key beside them; and what is wrong with them."""
+    parts = vapid_parts(request)
+    if not {"t", "k"} <= parts.keys():
+        return None, ["no VAPID"]
+    point = _bytes(parts["k"])
+    key = ECKey.import_key({"kty": "EC", "crv": "P-256", "x": text_of(point[1:33]), "y": text_of(point[33:])})
+    try:
+        claims = jwt.decode(parts["t"], key, algorithms=["ES256"]).claims
+    except JoseError:
+        return None, ["signed by another key"]
+    faults = []
+    where = urlsplit(url)
+    if claims.get("aud") != f"{where.scheme}://{where.netloc}":
+        faults.append(f"aud is {claims.get('aud')}")
+    left = claims.get("exp", 0) - now.timestamp()
+    if not 0 < left <= MOST_SECONDS:
+        faults.append(f"exp is {left} s away")
+    if not str(claims.get("sub", "")).startswith(("mailto:", "https:")):
+        faults.append("no sub")
+    return claims, faults
 
 
-def _broken_promises(request: web.Request, sealed: bytes) -> list[str]:
+def vapid_parts(request: web.Request) -> dict[str, str]:
+    """`t` and `k` of the caller's header, where it has one."""
+    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+    parts = (part.strip().partition("=") for part in rest.split(","))
+    return {name: value for name, _, value in parts} if scheme.lower() == "vapid" else {}
+
+
+def broken_promises(request: web.Request, sealed: bytes) -> list[str]:
     """RFC 8030, 8188 and 8291: how long, how urgent, about what, and in which wrapping."""
     said = request.headers
     faults = []
@@ -194,7 +201,7 @@ def _broken_promises(request: web.Request, sealed: bytes) -> list[str]:
     return faults
 
 
-def _text(raw: bytes) -> str:
+def text_of(raw: bytes) -> str:
     return urlsafe_b64encode(raw).decode().rstrip("=")
 
 

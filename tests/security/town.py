@@ -182,6 +182,11 @@ def changes(method: str) -> bool:
     return method not in SAFE
 
 
+DEVICE: dict[str, str | list[str]] = {
+    "endpoint": "https://push.example/device",
+    "p256dh": "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8",
+    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+}
 # What each route takes when everything is right; a new route must come here to be tested.
 FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /sign-in/code": {"phone": "400 00 001", "next": ""},
@@ -194,6 +199,10 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /birth-date": {"day": "4", "month": "5", "year": "1958", "next": ""},
     "POST /sign-out": {},
     "POST /hooks/twilio/status": {"MessageSid": "SM1", "MessageStatus": "sent"},
+    "POST /hooks/push/ack": {"id": "0" * 32},
+    "POST /push/subscription": DEVICE,
+    "DELETE /push/subscription": DEVICE,
+    "POST /push/off": {},
     "POST /hooks/twilio/inbound": {"MessageSid": "SM1", "From": "+4740000001", "Body": "hei"},
     "POST /meeting/{meeting_id}/call-me": {},
     "POST /meeting/{meeting_id}/leave": {},

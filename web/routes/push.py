@@ -50,16 +50,17 @@ def subscribe(db: Db, who: Who, now: Now, house: TheHouse, seen: Seen, fields: P
     patient_id = cast(UUID, who.id)
     if devices.add(db, patient_id, sent, now=now):
         seen(patient_id, "contact.device")
-    return Response(status_code=204)
+    return JSONResponse({"devices": devices.count(db, patient_id)})
 
 
 @router.delete("/push/subscription")
 @access("patient", "check_in", patient_data=True)
 def unsubscribe(db: Db, who: Who, seen: Seen, fields: Posted) -> Response:
     """This device takes push no more."""
+    patient_id = cast(UUID, who.id)
     devices.remove(db, fields.get("endpoint", ""))
-    seen(cast(UUID, who.id), "contact.device")
-    return Response(status_code=204)
+    seen(patient_id, "contact.device")
+    return JSONResponse({"devices": devices.count(db, patient_id)})
 
 
 @router.post("/push/off")
