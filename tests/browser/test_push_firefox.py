@@ -44,6 +44,12 @@ VISIBLE = "[data-push-state]:not([hidden])"
 
 
 @pytest.fixture
+def backend() -> str:
+    """What a browser does with a push does not hang on the database's make."""
+    return "sqlite"
+
+
+@pytest.fixture
 def vapid() -> VapidSettings:
     return VapidSettings(private_key=SecretStr(vapid_keys.new_key()), subject="mailto:drift@folge.example")
 
