@@ -69,7 +69,7 @@ class Guest:
     """A patient of the demo: who, what happened, and how the story goes from there.
 
     `home` is days since discharge on the demo's first day (negative: still on the ward). `story` names a way to answer;
-    `by_sms`: has agreed to answer by SMS itself.
+    `by_sms`: has agreed to answer by SMS itself. `by_push`: has asked for push, on the demo's first day.
     """
 
     name: str
@@ -85,7 +85,6 @@ class Guest:
     relative: tuple[str, str] | None = None
     phone: str = field(default="")
     by_sms: bool = False
-    # Has asked for push on the phone, on the demo's first day.
     by_push: bool = False
 
 

@@ -70,7 +70,9 @@ def _serve_demo(host: str, port: int) -> None:
         socket.create_server((host, port)).close()
     except OSError:
         raise Misconfigured(f"port {port} is taken; set PORT to another one") from None
-    _make_push_key(settings)
+    if not os.environ.get("VAPID_PRIVATE_KEY"):
+        os.environ["VAPID_PRIVATE_KEY"] = push_key(settings)
+        os.environ.setdefault("VAPID_SUBJECT", "mailto:demo@folge.example")
     engine = make_engine(settings, pool_size=2 * WebSettings().in_flight)
     if not _lived_in(engine):
         subprocess.run([sys.executable, "-m", "notifications", "rehearse"], check=True)
@@ -89,10 +91,8 @@ def _serve_demo(host: str, port: int) -> None:
         _run(app, host, port, WebSettings())
 
 
-def _make_push_key(settings: Settings) -> None:
-    """A key for push, once, beside the demo's database: with another one every browser would have to ask anew."""
-    if os.environ.get("VAPID_PRIVATE_KEY"):
-        return
+def push_key(settings: Settings) -> str:
+    """The demo's key for push, made once beside its database: with another one every browser would have to ask anew."""
     database = make_url(settings.database_url)
     beside = database.database if database.drivername.startswith("sqlite") else None
     kept = (Path(beside).parent if beside else Path("var/demo")) / "vapid.key"
@@ -100,8 +100,7 @@ def _make_push_key(settings: Settings) -> None:
     kept.touch(mode=0o600)
     if not kept.read_text():
         kept.write_text(vapid.new_key())
-    os.environ["VAPID_PRIVATE_KEY"] = kept.read_text()
-    os.environ.setdefault("VAPID_SUBJECT", "mailto:demo@folge.example")
+    return kept.read_text()
 
 
 def _lived_in(engine: Engine) -> bool:

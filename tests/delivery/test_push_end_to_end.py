@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from companion.clock import FixedClock
 from companion.models import Flag, Message, Patient
 from companion.use_cases import message, plan
-from notifications import devices, receipts, vapid
+from companion.worklists import due
+from notifications import devices, outbox, receipts, vapid
 from notifications.channels.push import PushChannel
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, PushSubscription, SandboxMessage
@@ -148,6 +149,10 @@ def test_refused_it_goes_as_sms_at_once(post: Post, mode: Mode) -> None:
     gone = mode in ("404", "410")
     assert (len(left), post.kari.contact_by) == ((0, "sms") if gone else (1, "push"))
     assert post.ward.db.scalars(select(Flag)).all() == []
+
+
+def test_the_demos_clock_looks_ahead_to_what_the_outbox_does() -> None:
+    assert due.PUSH_IS_HEARD_WITHIN == outbox.PUSH_IS_HEARD_WITHIN
 
 
 def test_a_service_that_is_away_does_not_keep_the_letter(post: Post) -> None:
