@@ -19,7 +19,8 @@ from notifications import vapid as vapid_keys
 from notifications.models import Delivery, ProviderEvent
 from notifications.receipts import apply_events
 from notifications.settings import VapidSettings
-from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, Machine
+from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, PHONE, Machine
+from tests.browser.test_every_page import faults
 from tests.pages.at_home import AtHome, at_home
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -222,6 +223,23 @@ def test_whoever_has_said_no_is_told_how_to_say_yes(window: BrowserContext) -> N
     page.goto("/patient/settings")
     page.get_by_role("button", name="Få varsel på denne telefonen").click()
     expect(page.get_by_text("Telefonen sier nei til varsler fra oss.")).to_be_visible()
+
+
+STATES = ("unsupported", "ready", "waiting", "on", "failed", "denied", "home-screen")
+
+
+def test_axe_finds_nothing_in_any_state(window: BrowserContext) -> None:
+    page = window.new_page()
+    page.goto("/patient/settings")
+    there = page.locator("[data-push-state]").evaluate_all("all => all.map(one => one.dataset.pushState)")
+    assert sorted(there) == sorted(STATES)
+    for state in STATES:
+        page.set_viewport_size(PHONE)
+        page.locator("[data-push-state]").evaluate_all(
+            "(all, state) => all.forEach(one => { one.hidden = one.dataset.pushState !== state; })", state
+        )
+        expect(page.locator(f"[data-push-state='{state}']")).to_be_visible()
+        assert faults(page) == [], state
 
 
 def test_an_iphone_is_asked_to_the_home_screen_first(
