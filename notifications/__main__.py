@@ -51,7 +51,6 @@ class House:
             raise Misconfigured(
                 "NOTIFICATIONS_SMS is not set to twilio: in production nothing would reach anybody"
             )
-        vapid_keys.check(self.settings.vapid)
         self.engine: Engine = make_engine(self.companion, force_custom_plan=True)
         self.sessions: sessionmaker[Session] = make_sessions(self.engine)
 

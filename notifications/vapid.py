@@ -28,14 +28,6 @@ def public_key(settings: VapidSettings) -> str:
     return str(b64urlencode(point))
 
 
-def check(settings: VapidSettings) -> None:
-    """Nothing, or all of it and right. Raises `Misconfigured` saying what to do."""
-    if settings.ready:
-        Signer(settings)
-    elif settings.private_key.get_secret_value() or settings.subject:
-        raise Misconfigured("push needs both VAPID_PRIVATE_KEY and VAPID_SUBJECT; see README, configuration")
-
-
 class Signer:
     """Signs each call for the push service it goes to. Raises `Misconfigured` when the settings do not do."""
 
