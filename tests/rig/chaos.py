@@ -537,8 +537,9 @@ class Chaos:
         if name == "web":
             until(lambda: _answers(self._fleet.address), 60)
         else:
-            before = self._rig.counts()["posts"]
-            until(lambda: self._rig.counts()["posts"] > before or not self._town.due(), 60)
+            before, patience = self._rig.counts()["posts"], monotonic() + 20
+            # Not for ever: with a stopped lane nothing goes, rightly.
+            until(lambda: self._rig.counts()["posts"] > before or monotonic() > patience, 60)
         _pause.wait(self._rng.uniform(0, 0.3))
 
     def _leap(self, by: timedelta) -> None:

@@ -51,6 +51,8 @@ HANGS_AFTER_TAKING = "+4799900005"
 HANGS_WITHOUT_TAKING = "+4799900006"
 BUSY = "+4799900007"
 PAGE_AT_MOST = 1000
+# Who does not take the news is not waited for with the answer.
+BEFORE_AT_MOST = 0.5
 
 
 @dataclass
@@ -378,11 +380,15 @@ class _Post:
             told += told
         told = [status for status in told if draw() >= how.lost]
         if told and draw() < how.before:
-            await self._tell(one, told.pop(0), 0)
+            await asyncio.wait({self._plan(one, told.pop(0), 0)}, timeout=BEFORE_AT_MOST)
         for status in told:
-            task = asyncio.create_task(self._tell(one, status, draw() * how.delay))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._plan(one, status, draw() * how.delay)
+
+    def _plan(self, one: Taken, status: str, delay: float) -> "asyncio.Task[None]":
+        task = asyncio.create_task(self._tell(one, status, delay))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _tell(self, one: Taken, status: str, delay: float) -> None:
         await asyncio.sleep(delay)
