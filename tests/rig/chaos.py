@@ -574,7 +574,7 @@ class Chaos:
             if turn:
                 self._leap(timedelta(minutes=31))
             moment = self._town.now()
-            until(lambda moment=moment: self._town.ticked(moment) and not self._town.due(), 300)  # type: ignore[misc]
+            until(lambda moment=moment: self._town.ticked(moment) and not self._town.due(), 1800)  # type: ignore[misc]
             if not self._town.unfinished():
                 break
         self._report.figures["left open"] = self._town.unfinished()
