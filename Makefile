@@ -53,7 +53,7 @@ fast: setup ## tests without browsers, on SQLite only, none that takes a minute
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres and not long"
 
 chaos: setup ## 10,000 messages while everything is killed 200 times, on SQLite and PostgreSQL; the table, and exit 1 if anything is wrong
-	@$(PYTHON) -m tests.rig.chaos
+	@$(PYTHON) -m tests.rig
 
 words: .venv/.installed ## bring the catalogues up to date with what the pages say
 	@$(PYTHON) .ci/catalogues update

@@ -760,7 +760,3 @@ def main(
         typer.echo(report.table())
         wrong |= bool(report.wrong)
     raise typer.Exit(int(wrong))
-
-
-if __name__ == "__main__":
-    typer.run(main)
