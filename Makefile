@@ -52,5 +52,11 @@ test: setup ## everything: lint, types, contracts, every test on SQLite and Post
 fast: setup ## tests without browsers, on SQLite only
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres"
 
+.PHONY: bench
+bench: setup ## messages a second and more, as ratios to others (PART=speed,peers,wait,codes,crash,claims,push): BENCHMARKS.md
+	@.ci/system-packages bench
+	@$(PYTHON) -m bench install
+	@$(PYTHON) -m bench messages $(if $(PART),--only $(PART)) --write
+
 words: .venv/.installed ## bring the catalogues up to date with what the pages say
 	@$(PYTHON) .ci/catalogues update
