@@ -44,9 +44,11 @@ def make(order: Order) -> tuple[Dispatcher, TwilioChannel]:
         messaging_service_sid="",
         api_base=order.provider_url,
     )
-    post = Settings(sms="twilio", sms_per_second=1e6, in_flight=order.in_flight, twilio=account)
+    post = Settings(
+        sms="twilio", sms_per_second=1e6, codes_per_second=1e6, in_flight=order.in_flight, twilio=account
+    )
     sessions = make_sessions(make_engine(companion, force_custom_plan=True))
-    channel = TwilioChannel(account, companion.public_url, order.in_flight)
+    channel = TwilioChannel(account, companion.public_url, order.in_flight + post.codes_in_flight)
     return Dispatcher(sessions, channel, Outbox(companion, post), post), channel
 
 
