@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import structlog
 from jinja2 import TemplateError
-from sqlalchemy import Table, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import JSON, Table, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from companion.models import Meeting, Message
@@ -18,8 +18,10 @@ from companion.models.base import Base
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
+from companion.use_cases import letter as post
 from companion.use_cases import message as letters
-from companion.use_cases.sign_in import issue_link
+from companion.use_cases.letter import Letter
+from companion.use_cases.sign_in import Words, issue_links
 from notifications import circuit
 from notifications.channels import Device, LaneName, Parcel
 from notifications.models import Delivery, PushSubscription
@@ -78,40 +80,22 @@ class Outbox:
         room = circuit.room(db, lane, limit, now)
         if not room:
             return [], Counter()
-        due = db.scalars(
-            select(Message.id)
-            .where(Message.state == "queued", Message.lane == lane, Message.next_attempt_at <= now)
-            .order_by(Message.next_attempt_at, Message.id)
-            .limit(room)
-            .with_for_update(skip_locked=True)
-        ).all()
-        counts: Counter[str] = Counter()
-        parcels = []
-        loaded = letters.load(db, due)
+        loaded = post.due(db, lane, room, now)
         sent = letters.sent_lately(db, loaded, now) if lane == "batch" else {}
         # What tries out the SMS provider has to be an SMS.
         probing = room < limit
         devices = _devices(db, loaded, now) if by_push and lane == "batch" and not probing else {}
-        for letter in loaded:
-            standing = "expired" if now >= letter.valid_until else letters.standing(db, letter, now)
-            had = sent.get(letter.patient_id, []) if letter.patient_id else []
-            if standing == "send" and (
-                enough := letters.enough_until(letter, had, self._settings.messages_a_week, now)
-            ):
-                letter.error_code, standing = HELD_BACK, enough
-            if standing != "send":
-                counts[_put_aside(db, letter, standing, now)] += 1
-                continue
+        to_send, counts = self._sort(db, loaded, sent, now)
+        words = issue_links(db, [one for one in to_send if one.kind in WITH_LINK and _number(one)], now=now)
+        parcels = []
+        for one in to_send:
             try:
-                parcels.append(self._wrap(db, letter, devices, now))
-                if not letter.relative_id:
-                    had.append(now)
+                parcels.append(self._wrap(one, words.get(one.id), devices, now))
                 counts["claimed"] += 1
             except (TemplateError, LookupError, ValueError) as error:
                 # One letter without words must not hold up all the others.
-                log.error("no_words", kind=letter.kind, language=letter.language, error=type(error).__name__)
-                letter.state, letter.error_code, letter.settled_at = "failed", NO_WORDS, now
-                letters.could_not_deliver(db, letter, NO_WORDS, now=now)
+                log.error("no_words", kind=one.kind, language=one.language, error=type(error).__name__)
+                _without_words(db, db.get_one(Message, one.id), now)
                 counts["failed"] += 1
         db.flush()
         _take(db, parcels, now)
@@ -119,12 +103,34 @@ class Outbox:
             circuit.claimed(db, lane, now)
         return parcels, counts
 
-    def _wrap(self, db: Session, letter: Message, devices: Devices, now: datetime) -> Parcel:
-        person = letter.relative or letter.patient
-        address = letter.phone or (person.phone if person else None)
+    def _sort(
+        self, db: Session, loaded: Sequence[Letter], sent: dict[UUID, list[datetime]], now: datetime
+    ) -> tuple[list[Letter], Counter[str]]:
+        """The letters that go now; the others leave the line here, counted by how."""
+        to_send: list[Letter] = []
+        aside: dict[int, tuple[str | datetime, str | None]] = {}
+        for one in loaded:
+            standing: str | datetime = letters.standing(db, one, now) if now < one.valid_until else "expired"
+            had = sent.get(one.patient_id, []) if one.patient_id else []
+            if standing != "send":
+                aside[one.id] = standing, None
+            elif enough := letters.enough_until(one, had, self._settings.messages_a_week, now):
+                aside[one.id] = enough, HELD_BACK
+            else:
+                to_send.append(one)
+                if not one.relative_id:
+                    had.append(now)
+        counts: Counter[str] = Counter()
+        for message in db.scalars(select(Message).where(Message.id.in_(aside)).order_by(Message.id)):
+            standing, code = aside[message.id]
+            message.error_code = code or message.error_code
+            counts[_put_aside(db, message, standing, now)] += 1
+        return to_send, counts
+
+    def _wrap(self, letter: Letter, words: Words | None, devices: Devices, now: datetime) -> Parcel:
+        address = _number(letter)
         if not address:
             raise LookupError("a letter to nowhere")
-        words = issue_link(db, letter, now=now) if letter.kind in WITH_LINK else None
         parcel = Parcel(
             attempt_id=uuid4().hex,
             message_id=letter.id,
@@ -158,7 +164,17 @@ class Outbox:
         return replace(parcel, body=body)
 
 
-def _devices(db: Session, loaded: Sequence[Message], now: datetime) -> Devices:
+def _number(letter: Letter) -> str | None:
+    person = letter.relative or letter.patient
+    return letter.phone or (person.phone if person else None)
+
+
+def _without_words(db: Session, message: Message, now: datetime) -> None:
+    message.state, message.error_code, message.settled_at = "failed", NO_WORDS, now
+    letters.could_not_deliver(db, message, NO_WORDS, now=now)
+
+
+def _devices(db: Session, loaded: Sequence[Letter], now: datetime) -> Devices:
     """The devices of those of the letters' people who have asked for push, by patient."""
     wish = {
         letter.patient_id
@@ -174,14 +190,14 @@ def _devices(db: Session, loaded: Sequence[Message], now: datetime) -> Devices:
     return {patient_id: tuple(several) for patient_id, several in found.items()}
 
 
-def _by_push(letter: Message, devices: Devices, now: datetime) -> tuple[Device, ...]:
+def _by_push(letter: Letter, devices: Devices, now: datetime) -> tuple[Device, ...]:
     """The devices this letter goes to; none when it goes by SMS: it has tried push before, or there is no time to wait."""
     if letter.channel == "sms" or letter.relative_id or not letter.patient_id:
         return ()
     return devices.get(letter.patient_id, ()) if _heard_by(letter, now) > now else ()
 
 
-def _heard_by(letter: Message, now: datetime) -> datetime:
+def _heard_by(letter: Letter, now: datetime) -> datetime:
     """When a push sent now is sent as SMS, unless a device has acknowledged it."""
     moment = now + PUSH_IS_HEARD_WITHIN
     return min(moment, letter.meeting.starts_at - BEFORE_MEETING) if letter.meeting else moment
@@ -204,23 +220,24 @@ def _put_aside(db: Session, letter: Message, standing: str | datetime, now: date
 def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
     if not parcels:
         return
+    table = _table(Message)
     for channel in ("sms", "push"):
         taken = [parcel.message_id for parcel in parcels if parcel.channel == channel]
-        db.execute(
-            update(Message)
-            .where(Message.id.in_(taken))
-            .values(
-                state="sending",
-                channel=channel,
-                attempt=Message.attempt + 1,
-                fence=Message.fence + 1,
-                lease_until=now + LEASE,
-                error_code=None,
+        if taken:
+            db.connection().execute(
+                table.update()
+                .where(table.c.id.in_(taken))
+                .values(
+                    state="sending",
+                    channel=channel,
+                    attempt=table.c.attempt + 1,
+                    fence=table.c.fence + 1,
+                    lease_until=now + LEASE,
+                    error_code=None,
+                )
             )
-            .execution_options(synchronize_session=False)
-        )
-    db.execute(
-        insert(Delivery),
+    db.connection().execute(
+        insert(_table(Delivery)),
         [
             {
                 "id": parcel.attempt_id,
@@ -231,6 +248,8 @@ def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
                 "address": parcel.address,
                 "body": parcel.body,
                 "started_at": now,
+                "reconciled": 0,
+                "polled": 0,
             }
             for parcel in parcels
         ],
@@ -307,35 +326,29 @@ def fall_back(db: Session, now: datetime, limit: int = 500) -> int:
 
 def lock(db: Session, message_ids: Iterable[int]) -> None:
     """Holds the messages until the end of the transaction: always these before their attempts, and in one order."""
+    if db.get_bind().dialect.name == "sqlite":
+        # There a transaction holds everything.
+        return
     ids = sorted(set(message_ids))
     db.execute(select(Message.id).where(Message.id.in_(ids)).order_by(Message.id).with_for_update())
 
 
 def _close_attempts(db: Session, results: Sequence[Result], now: datetime) -> None:
+    """One statement for all that ended in the same way; the provider's ids go in as one JSON value."""
     words = {"later": "not_processed", "not_pushed": "failed"}
+    ended: dict[tuple[str, str | None], dict[str, str | None]] = {}
+    for result in results:
+        outcome = words.get(result.outcome, result.outcome)
+        ended.setdefault((outcome, result.code), {})[result.parcel.attempt_id] = result.provider_id
     table = _table(Delivery)
-    db.connection().execute(
-        table.update()
-        .where(
-            table.c.id == bindparam("its_id"), or_(table.c.outcome.is_(None), table.c.outcome == "unknown")
+    each = func.json_each_text if db.get_bind().dialect.name == "postgresql" else func.json_each
+    for (outcome, code), provider_ids in ended.items():
+        told = each(bindparam("told", provider_ids, type_=JSON)).table_valued("key", "value", name="told")
+        db.connection().execute(
+            table.update()
+            .where(table.c.id == told.c.key, or_(table.c.outcome.is_(None), table.c.outcome == "unknown"))
+            .values(outcome=outcome, provider_id=told.c.value, error_code=code, finished_at=now)
         )
-        .values(
-            outcome=bindparam("its_outcome"),
-            provider_id=bindparam("its_provider_id"),
-            error_code=bindparam("its_code"),
-            finished_at=bindparam("at"),
-        ),
-        [
-            {
-                "its_id": result.parcel.attempt_id,
-                "its_outcome": words.get(result.outcome, result.outcome),
-                "its_provider_id": result.provider_id,
-                "its_code": result.code,
-                "at": now,
-            }
-            for result in results
-        ],
-    )
 
 
 def _move(
@@ -343,16 +356,16 @@ def _move(
 ) -> None:
     """Changes the messages that are still in one of the states and have not been claimed anew since."""
     table = _table(Message)
-    db.connection().execute(
-        table.update()
-        .where(
-            table.c.id == bindparam("its_id"),
-            table.c.fence == bindparam("its_fence"),
-            or_(*(table.c.state == state for state in states)),
+    # Nearly all of them are at their first.
+    by_fence: dict[int, list[int]] = {}
+    for result in results:
+        by_fence.setdefault(result.parcel.fence, []).append(result.parcel.message_id)
+    for fence, ids in by_fence.items():
+        db.connection().execute(
+            table.update()
+            .where(table.c.id.in_(ids), table.c.fence == fence, table.c.state.in_(states))
+            .values(lease_until=None, **values)
         )
-        .values(lease_until=None, **values),
-        [{"its_id": result.parcel.message_id, "its_fence": result.parcel.fence} for result in results],
-    )
 
 
 def _queue_again(db: Session, results: Sequence[Result], now: datetime) -> None:

@@ -1,0 +1,155 @@
+"""Due letters as plain rows, with what `message.standing` and the wording look at.
+
+At eight o'clock there are thousands: mapped objects would cost more than carrying the letters does. Attributes are named as
+in the models, so that whoever reads a letter need not know which of the two it is.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Table, select
+from sqlalchemy.orm import Session
+
+from companion.models import CheckIn, Meeting, Message, Patient, Plan, Professional, Relative
+from companion.models.base import Base
+
+
+@dataclass(slots=True)
+class Person:
+    """The patient or relative a letter is for; a relative has no wish about how, and no hour."""
+
+    name: str
+    phone: str | None
+    phone_state: str
+    contact_by: str = "sms"
+    died_on: date | None = None
+    hour: time | None = None
+
+    @property
+    def first_name(self) -> str:
+        """What we call the person."""
+        return self.name.split()[0]
+
+
+@dataclass(slots=True)
+class ItsPlan:
+    """The plan of the check-in a letter is about."""
+
+    state: str
+    template: str
+
+
+@dataclass(slots=True)
+class ItsCheckIn:
+    """The check-in a letter is about."""
+
+    state: str
+    plan: ItsPlan
+
+
+@dataclass(slots=True)
+class Host:
+    """Who invites to the meeting a letter is about."""
+
+    name: str
+
+    @property
+    def first_name(self) -> str:
+        """What patients call the person."""
+        return self.name.split()[0]
+
+
+@dataclass(slots=True)
+class ItsMeeting:
+    """The meeting a letter is about."""
+
+    patient_id: UUID
+    state: str
+    starts_at: datetime
+    host: Host
+
+
+@dataclass(slots=True)
+class Letter:
+    """A row of `message` and what belongs to it; a change to it goes nowhere."""
+
+    id: int
+    kind: str
+    lane: str
+    language: str
+    channel: str | None
+    params: dict[str, Any]
+    valid_until: datetime
+    attempt: int
+    fence: int
+    phone: str | None
+    patient_id: UUID | None
+    relative_id: UUID | None
+    check_in_id: UUID | None
+    meeting_id: UUID | None
+    patient: Person | None = None
+    relative: Person | None = None
+    check_in: ItsCheckIn | None = None
+    meeting: ItsMeeting | None = None
+
+
+def due(db: Session, lane: str, limit: int, now: datetime) -> list[Letter]:
+    """The lane's letters whose time has come, the longest waiting first, held until the transaction ends.
+
+    Those another dispatcher holds are left out.
+    """
+    waiting = (
+        _LETTERS.where(
+            _MESSAGE.c.state == "queued", _MESSAGE.c.lane == lane, _MESSAGE.c.next_attempt_at <= now
+        )
+        .order_by(_MESSAGE.c.next_attempt_at, _MESSAGE.c.id)
+        .limit(limit)
+        .with_for_update(of=_MESSAGE, skip_locked=True)
+    )
+    return [_read(tuple(row)) for row in db.connection().execute(waiting)]
+
+
+def _table(entity: type[Base]) -> Table:
+    return cast(Table, entity.__table__)
+
+
+_MESSAGE, _PATIENT, _RELATIVE, _CHECK_IN, _PLAN, _MEETING, _HOST = map(
+    _table, (Message, Patient, Relative, CheckIn, Plan, Meeting, Professional)
+)
+_OF = {
+    "letter": (
+        _MESSAGE,
+        "id kind lane language channel params valid_until attempt fence phone patient_id relative_id check_in_id meeting_id",
+    ),
+    "patient": (_PATIENT, "name phone phone_state contact_by died_on hour"),
+    "relative": (_RELATIVE, "name phone phone_state"),
+    "plan": (_PLAN, "state template"),
+    "check_in": (_CHECK_IN, "state"),
+    "meeting": (_MEETING, "patient_id state starts_at"),
+    "host": (_HOST, "name"),
+}
+_LETTERS = select(*(table.c[name] for table, names in _OF.values() for name in names.split())).select_from(
+    _MESSAGE.outerjoin(_PATIENT, _PATIENT.c.id == _MESSAGE.c.patient_id)
+    .outerjoin(_RELATIVE, _RELATIVE.c.id == _MESSAGE.c.relative_id)
+    .outerjoin(_CHECK_IN, _CHECK_IN.c.id == _MESSAGE.c.check_in_id)
+    .outerjoin(_PLAN, _PLAN.c.id == _CHECK_IN.c.plan_id)
+    .outerjoin(_MEETING, _MEETING.c.id == _MESSAGE.c.meeting_id)
+    .outerjoin(_HOST, _HOST.c.id == _MEETING.c.host_id)
+)
+
+
+def _read(row: tuple[Any, ...]) -> Letter:
+    """One row, in the order of `_OF`."""
+    letter = Letter(*row[:14])
+    if letter.patient_id:
+        letter.patient = Person(*row[14:20])
+    if letter.relative_id:
+        letter.relative = Person(*row[20:23])
+    if letter.check_in_id:
+        letter.check_in = ItsCheckIn(row[25], ItsPlan(*row[23:25]))
+    if letter.meeting_id:
+        patient_id, state, starts_at, host = row[26:30]
+        letter.meeting = ItsMeeting(patient_id, state, starts_at, Host(host))
+    return letter
