@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import cast
-from uuid import UUID, uuid4
+from secrets import token_hex
+from typing import Any, cast
+from uuid import UUID
 
 import structlog
 from jinja2 import TemplateError
@@ -131,37 +132,35 @@ class Outbox:
         address = _number(letter)
         if not address:
             raise LookupError("a letter to nowhere")
-        parcel = Parcel(
-            attempt_id=uuid4().hex,
+        attempt_id, product = token_hex(16), self._companion.product_name
+        if theirs := _by_push(letter, devices, now):
+            way: dict[str, Any] = {
+                "channel": "push",
+                "address": "",
+                "devices": theirs,
+                "body": push_payload(letter, words, attempt_id, product=product),
+                "topic": topic(letter),
+                "urgent": letter.meeting_id is not None,
+                "valid_for": min(letter.valid_until, _heard_by(letter, now)) - now,
+            }
+        else:
+            body = word(
+                letter,
+                words,
+                public_url=self._companion.public_url,
+                product=product,
+                institution=self._settings.institution,
+            )
+            way = {"address": address, "body": body, "valid_for": letter.valid_until - now}
+        return Parcel(
+            attempt_id=attempt_id,
             message_id=letter.id,
             attempt=letter.attempt + 1,
             fence=letter.fence + 1,
-            address=address,
-            body="",
             started_at=now,
-            valid_for=letter.valid_until - now,
             lane="code" if letter.lane == "code" else "batch",
+            **way,
         )
-        product = self._companion.product_name
-        if theirs := _by_push(letter, devices, now):
-            return replace(
-                parcel,
-                channel="push",
-                address="",
-                devices=theirs,
-                body=push_payload(letter, words, parcel.attempt_id, product=product),
-                topic=topic(letter),
-                urgent=letter.meeting_id is not None,
-                valid_for=min(parcel.valid_for, _heard_by(letter, now) - now),
-            )
-        body = word(
-            letter,
-            words,
-            public_url=self._companion.public_url,
-            product=product,
-            institution=self._settings.institution,
-        )
-        return replace(parcel, body=body)
 
 
 def _number(letter: Letter) -> str | None:
