@@ -76,7 +76,7 @@ class Grown:
         self.databases.drop(url)
 
 
-def measure(kinds: list[Databases], sizes: Sequence[int], rounds: int) -> Part:
+def measure(kinds: list[Databases], sizes: Sequence[int], rounds: int, name: str = "claims") -> Part:
     """All sizes side by side, on one database after the other."""
     moment, _ = ward.office_hours()
     figures: list[Figure] = []
@@ -94,7 +94,7 @@ def measure(kinds: list[Databases], sizes: Sequence[int], rounds: int) -> Part:
         for table in grown:
             table.close()
     return Part(
-        "claims",
+        name,
         "Cost of a claim when the table has grown",
         f"Claims of {CLAIM_AT_MOST}, settled {FLUSH_AT} at a time, each a transaction with its commit, with words and links;"
         f" {LETTERS_EACH} letters a patient, two years back. Filled in "

@@ -11,11 +11,10 @@ from uuid import UUID
 
 import structlog
 from jinja2 import TemplateError
-from sqlalchemy import JSON, Table, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import JSON, BindParameter, Table, Update, bindparam, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from companion.models import Meeting, Message
-from companion.models.base import Base
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
@@ -48,6 +47,39 @@ _UNDERWAY = text("message.state IN ('accepted', 'sent')")
 # A push that no device has acknowledged by then is sent as SMS; one about a meeting in good time before it.
 PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
 BEFORE_MEETING = timedelta(hours=2)
+
+_MESSAGE, _DELIVERY = cast(Table, Message.__table__), cast(Table, Delivery.__table__)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+# Made once: to build them anew for every batch would take longer than the database takes for them.
+_TAKE = (
+    _MESSAGE.update()
+    .where(_MESSAGE.c.id.in_(_IDS))
+    .values(
+        state="sending",
+        channel=bindparam("by"),
+        attempt=_MESSAGE.c.attempt + 1,
+        fence=_MESSAGE.c.fence + 1,
+        lease_until=bindparam("until"),
+        error_code=None,
+    )
+)
+_BEGIN = _DELIVERY.insert()
+_ACCEPTED = (
+    _MESSAGE.update()
+    .where(
+        _MESSAGE.c.id.in_(_IDS),
+        _MESSAGE.c.fence == bindparam("its_fence"),
+        _MESSAGE.c.state.in_(("sending", "unknown", "queued")),
+    )
+    .values(state="accepted", settled_at=bindparam("at"), lease_until=None)
+)
+_BY_SMS_NOW = (
+    _MESSAGE.update()
+    .where(_MESSAGE.c.id.in_(_IDS), _MESSAGE.c.fence == bindparam("its_fence"), _MESSAGE.c.state == "sending")
+    .values(
+        state="queued", channel="sms", next_attempt_at=bindparam("at"), waiting_since=None, lease_until=None
+    )
+)
 
 log = structlog.get_logger()
 
@@ -219,24 +251,13 @@ def _put_aside(db: Session, letter: Message, standing: str | datetime, now: date
 def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
     if not parcels:
         return
-    table = _table(Message)
     for channel in ("sms", "push"):
         taken = [parcel.message_id for parcel in parcels if parcel.channel == channel]
         if taken:
-            db.connection().execute(
-                table.update()
-                .where(table.c.id.in_(taken))
-                .values(
-                    state="sending",
-                    channel=channel,
-                    attempt=table.c.attempt + 1,
-                    fence=table.c.fence + 1,
-                    lease_until=now + LEASE,
-                    error_code=None,
-                )
-            )
+            values = {"ids": taken, "by": channel, "until": now + LEASE}
+            db.connection().execute(_TAKE, values)
     db.connection().execute(
-        insert(_table(Delivery)),
+        _BEGIN,
         [
             {
                 "id": parcel.attempt_id,
@@ -268,20 +289,11 @@ def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str
         by_outcome.setdefault(result.outcome, []).append(result)
     lock(db, [result.parcel.message_id for result in results])
     if accepted := by_outcome.get("accepted"):
-        _move(db, accepted, ("sending", "unknown", "queued"), now, state="accepted", settled_at=now)
+        _move(db, _ACCEPTED, accepted, now)
     if later := by_outcome.get("later"):
         _queue_again(db, later, now)
     if by_sms_now := by_outcome.get("not_pushed"):
-        _move(
-            db,
-            by_sms_now,
-            ("sending",),
-            now,
-            state="queued",
-            channel="sms",
-            next_attempt_at=now,
-            waiting_since=None,
-        )
+        _move(db, _BY_SMS_NOW, by_sms_now, now)
     for result in by_outcome.get("unknown", []):
         _park(db, result, now)
     for result in by_outcome.get("failed", []):
@@ -339,51 +351,45 @@ def _close_attempts(db: Session, results: Sequence[Result], now: datetime) -> No
     for result in results:
         outcome = words.get(result.outcome, result.outcome)
         ended.setdefault((outcome, result.code), {})[result.parcel.attempt_id] = result.provider_id
-    table = _table(Delivery)
     each = func.json_each_text if db.get_bind().dialect.name == "postgresql" else func.json_each
     for (outcome, code), provider_ids in ended.items():
         told = each(bindparam("told", provider_ids, type_=JSON)).table_valued("key", "value", name="told")
         db.connection().execute(
-            table.update()
-            .where(table.c.id == told.c.key, or_(table.c.outcome.is_(None), table.c.outcome == "unknown"))
+            _DELIVERY.update()
+            .where(
+                _DELIVERY.c.id == told.c.key,
+                or_(_DELIVERY.c.outcome.is_(None), _DELIVERY.c.outcome == "unknown"),
+            )
             .values(outcome=outcome, provider_id=told.c.value, error_code=code, finished_at=now)
         )
 
 
-def _move(
-    db: Session, results: Sequence[Result], states: tuple[str, ...], now: datetime, **values: object
-) -> None:
-    """Changes the messages that are still in one of the states and have not been claimed anew since."""
-    table = _table(Message)
+def _move(db: Session, change: Update, results: Sequence[Result], now: datetime) -> None:
+    """Changes the messages that are still as the change demands and have not been claimed anew since."""
     # Nearly all of them are at their first.
     by_fence: dict[int, list[int]] = {}
     for result in results:
         by_fence.setdefault(result.parcel.fence, []).append(result.parcel.message_id)
     for fence, ids in by_fence.items():
-        db.connection().execute(
-            table.update()
-            .where(table.c.id.in_(ids), table.c.fence == fence, table.c.state.in_(states))
-            .values(lease_until=None, **values)
-        )
+        db.connection().execute(change, {"ids": ids, "its_fence": fence, "at": now})
 
 
 def _queue_again(db: Session, results: Sequence[Result], now: datetime) -> None:
-    table = _table(Message)
     ids = [result.parcel.message_id for result in results]
     last_moments = dict(db.execute(select(Message.id, Message.valid_until).where(Message.id.in_(ids))).all())
     db.connection().execute(
-        table.update()
+        _MESSAGE.update()
         .where(
-            table.c.id == bindparam("its_id"),
-            table.c.fence == bindparam("its_fence"),
-            table.c.state == "sending",
+            _MESSAGE.c.id == bindparam("its_id"),
+            _MESSAGE.c.fence == bindparam("its_fence"),
+            _MESSAGE.c.state == "sending",
         )
         .values(
             state="queued",
             lease_until=None,
             next_attempt_at=bindparam("again_at"),
             error_code=bindparam("its_code"),
-            waiting_since=func.coalesce(table.c.waiting_since, now),
+            waiting_since=func.coalesce(_MESSAGE.c.waiting_since, now),
         ),
         [
             {
@@ -395,11 +401,6 @@ def _queue_again(db: Session, results: Sequence[Result], now: datetime) -> None:
             for result in results
         ],
     )
-
-
-def _table(entity: type[Base]) -> Table:
-    """The Core table: many rows in one statement, without objects."""
-    return cast(Table, entity.__table__)
 
 
 def backoff(result: Result) -> timedelta:

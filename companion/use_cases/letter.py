@@ -9,7 +9,7 @@ from datetime import date, datetime, time
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from companion.models import CheckIn, Meeting, Message, Patient, Plan, Professional, Relative
@@ -100,15 +100,8 @@ def due(db: Session, lane: str, limit: int, now: datetime) -> list[Letter]:
 
     Those another dispatcher holds are left out.
     """
-    waiting = (
-        _LETTERS.where(
-            _MESSAGE.c.state == "queued", _MESSAGE.c.lane == lane, _MESSAGE.c.next_attempt_at <= now
-        )
-        .order_by(_MESSAGE.c.next_attempt_at, _MESSAGE.c.id)
-        .limit(limit)
-        .with_for_update(of=_MESSAGE, skip_locked=True)
-    )
-    return [_read(tuple(row)) for row in db.connection().execute(waiting)]
+    rows = db.connection().execute(_DUE, {"lane": lane, "now": now, "most": limit}).all()
+    return [_read(tuple(row)) for row in rows]
 
 
 def _table(entity: type[Base]) -> Table:
@@ -130,13 +123,25 @@ _OF = {
     "meeting": (_MEETING, "patient_id state starts_at"),
     "host": (_HOST, "name"),
 }
-_LETTERS = select(*(table.c[name] for table, names in _OF.values() for name in names.split())).select_from(
-    _MESSAGE.outerjoin(_PATIENT, _PATIENT.c.id == _MESSAGE.c.patient_id)
-    .outerjoin(_RELATIVE, _RELATIVE.c.id == _MESSAGE.c.relative_id)
-    .outerjoin(_CHECK_IN, _CHECK_IN.c.id == _MESSAGE.c.check_in_id)
-    .outerjoin(_PLAN, _PLAN.c.id == _CHECK_IN.c.plan_id)
-    .outerjoin(_MEETING, _MEETING.c.id == _MESSAGE.c.meeting_id)
-    .outerjoin(_HOST, _HOST.c.id == _MEETING.c.host_id)
+# Made once: to build the statement anew would take longer than the database takes for it.
+_DUE = (
+    select(*(table.c[name] for table, names in _OF.values() for name in names.split()))
+    .select_from(
+        _MESSAGE.outerjoin(_PATIENT, _PATIENT.c.id == _MESSAGE.c.patient_id)
+        .outerjoin(_RELATIVE, _RELATIVE.c.id == _MESSAGE.c.relative_id)
+        .outerjoin(_CHECK_IN, _CHECK_IN.c.id == _MESSAGE.c.check_in_id)
+        .outerjoin(_PLAN, _PLAN.c.id == _CHECK_IN.c.plan_id)
+        .outerjoin(_MEETING, _MEETING.c.id == _MESSAGE.c.meeting_id)
+        .outerjoin(_HOST, _HOST.c.id == _MEETING.c.host_id)
+    )
+    .where(
+        _MESSAGE.c.state == "queued",
+        _MESSAGE.c.lane == bindparam("lane"),
+        _MESSAGE.c.next_attempt_at <= bindparam("now"),
+    )
+    .order_by(_MESSAGE.c.next_attempt_at, _MESSAGE.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(of=_MESSAGE, skip_locked=True)
 )
 
 

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
@@ -46,6 +46,20 @@ STRANGERS_A_DAY = 50
 _MOBILE = re.compile(r"\+47[49][0-9]{7}")
 # If nobody knows whether one of these arrived, a human had better ask.
 MATTERS = ABOUT_CHECK_IN | {"meeting", "meeting_moved", "meeting_cancelled"}
+
+_SENT = cast(Table, Message.__table__).c
+_SENT_AT = func.coalesce(_SENT.settled_at, _SENT.next_attempt_at)
+_SENT_LATELY = (
+    select(_SENT.patient_id, _SENT_AT)
+    .where(
+        _SENT.patient_id.in_(bindparam("patients", expanding=True)),
+        _SENT.relative_id.is_(None),
+        _SENT.lane == "batch",
+        _SENT.state.in_(MAY_HAVE_ARRIVED),
+        bindparam("since") < _SENT_AT,
+    )
+    .order_by(_SENT_AT)
+)
 
 
 def write(
@@ -171,23 +185,10 @@ def takes_messages(person: Patient | Relative | Person, kind: str) -> bool:
 
 def sent_lately(db: Session, letters: Iterable[Letter], now: datetime) -> dict[UUID, list[datetime]]:
     """When the patients these letters are for were last sent something unasked, or may have been; the oldest first."""
-    patients = {letter.patient_id for letter in letters if letter.patient_id}
-    when = func.coalesce(Message.settled_at, Message.next_attempt_at)
-    rows = db.execute(
-        select(Message.patient_id, when)
-        .where(
-            Message.patient_id.in_(patients),
-            Message.relative_id.is_(None),
-            Message.lane == "batch",
-            Message.state.in_(MAY_HAVE_ARRIVED),
-            when > now - LOOK_BACK,
-        )
-        .order_by(when)
-    )
-    found: dict[UUID, list[datetime]] = {patient_id: [] for patient_id in patients}
-    for patient_id, moment in rows:
-        if patient_id:
-            found[patient_id].append(moment)
+    found: dict[UUID, list[datetime]] = {letter.patient_id: [] for letter in letters if letter.patient_id}
+    asked = {"patients": list(found), "since": now - LOOK_BACK}
+    for patient_id, moment in db.connection().execute(_SENT_LATELY, asked).all():
+        found[patient_id].append(moment)
     return found
 
 

@@ -92,13 +92,16 @@ def issue_links(db: Session, letters: Iterable[Message | Letter], *, now: dateti
         issued[letter.id] = Words(token=token, code=code)
         links.append(_link_row(letter, token, code, now))
     if links:
-        db.connection().execute(insert(cast(Table, LinkToken.__table__)), links)
+        db.connection().execute(_KEEP_LINKS, links)
     return issued
 
 
 def issue_link(db: Session, letter: Message, *, now: datetime) -> Words:
     """The link and typed code of one letter."""
     return issue_links(db, [letter], now=now)[letter.id]
+
+
+_KEEP_LINKS = insert(cast(Table, LinkToken.__table__))
 
 
 def _link_row(letter: Message | Letter, token: str, code: str, now: datetime) -> dict[str, Any]:
