@@ -26,6 +26,7 @@ class Person:
     contact_by: str = "sms"
     died_on: date | None = None
     hour: time | None = None
+    sms_agreed_at: datetime | None = None
 
     @property
     def first_name(self) -> str:
@@ -45,8 +46,9 @@ class ItsPlan:
 class ItsCheckIn:
     """The check-in a letter is about."""
 
-    state: str
     plan: ItsPlan
+    state: str
+    postponed: int
 
 
 @dataclass(slots=True)
@@ -116,10 +118,10 @@ _OF = {
         _MESSAGE,
         "id kind lane language channel params valid_until attempt fence phone patient_id relative_id check_in_id meeting_id",
     ),
-    "patient": (_PATIENT, "name phone phone_state contact_by died_on hour"),
+    "patient": (_PATIENT, "name phone phone_state contact_by died_on hour sms_agreed_at"),
     "relative": (_RELATIVE, "name phone phone_state"),
     "plan": (_PLAN, "state template"),
-    "check_in": (_CHECK_IN, "state"),
+    "check_in": (_CHECK_IN, "state postponed"),
     "meeting": (_MEETING, "patient_id state starts_at"),
     "host": (_HOST, "name"),
 }
@@ -149,12 +151,12 @@ def _read(row: tuple[Any, ...]) -> Letter:
     """One row, in the order of `_OF`."""
     letter = Letter(*row[:14])
     if letter.patient_id:
-        letter.patient = Person(*row[14:20])
+        letter.patient = Person(*row[14:21])
     if letter.relative_id:
-        letter.relative = Person(*row[20:23])
+        letter.relative = Person(*row[21:24])
     if letter.check_in_id:
-        letter.check_in = ItsCheckIn(row[25], ItsPlan(*row[23:25]))
+        letter.check_in = ItsCheckIn(ItsPlan(*row[24:26]), *row[26:28])
     if letter.meeting_id:
-        patient_id, state, starts_at, host = row[26:30]
+        patient_id, state, starts_at, host = row[28:32]
         letter.meeting = ItsMeeting(patient_id, state, starts_at, Host(host))
     return letter
