@@ -154,6 +154,8 @@ class Outbox:
                 if not one.relative_id:
                     had.append(now)
         counts: Counter[str] = Counter()
+        if not aside:
+            return to_send, counts
         for message in db.scalars(select(Message).where(Message.id.in_(aside)).order_by(Message.id)):
             standing, code = aside[message.id]
             message.error_code = code or message.error_code
