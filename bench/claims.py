@@ -163,8 +163,8 @@ def _unguarded(engine: Engine) -> Iterator[Connection]:
     """Without foreign keys and without waiting for the disk: these rows are right, and come again if the machine fails."""
     off, on = {
         "sqlite": (
-            "PRAGMA foreign_keys=OFF; PRAGMA synchronous=OFF",
-            "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL",
+            "PRAGMA foreign_keys=OFF; PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; PRAGMA cache_size=-1000000",
+            "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA cache_size=-2000",
         ),
         "postgresql": ("SET session_replication_role = replica; SET synchronous_commit = off", "RESET ALL"),
     }[engine.dialect.name]
