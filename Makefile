@@ -56,7 +56,7 @@ fast: setup ## tests without browsers, on SQLite only
 bench: setup ## messages a second and more, as ratios to others (PART=speed,peers,wait,codes,crash,claims,push): BENCHMARKS.md
 	@.ci/system-packages bench
 	@$(PYTHON) -m bench install
-	@$(PYTHON) -m bench messages $(if $(PART),--only $(PART)) --write
+	@$(PYTHON) -m bench messages $(if $(PART),--only $(PART)) $(if $(LETTERS),--letters $(LETTERS)) --write
 
 words: .venv/.installed ## bring the catalogues up to date with what the pages say
 	@$(PYTHON) .ci/catalogues update

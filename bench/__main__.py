@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
@@ -81,11 +81,13 @@ def main() -> None:
 @app.command()
 def messages(
     only: Annotated[list[str] | None, typer.Option(help=f"Parts: {', '.join(MESSAGES)}")] = None,
+    letters: Annotated[int, typer.Option(help="Fewer than the 20,000, on a busy machine")] = 0,
     small: Annotated[bool, typer.Option(help="A handful of everything: does it run at all")] = False,
     write: Annotated[bool, typer.Option(help="Put the tables into BENCHMARKS.md")] = False,
 ) -> None:
     """What the dispatcher can do."""
     size = SMALL if small else WHOLE
+    size = replace(size, messages=letters) if letters else size
     wanted = [
         part for given in only or [name for name in MESSAGES if name != "growth"] for part in given.split(",")
     ]

@@ -17,6 +17,7 @@ from bench.databases import settings as companion_settings
 from bench.letter import ACCOUNT, SENDER, TOKEN
 from companion.clock import ShiftedClock
 from companion.db import make_engine, make_sessions
+from companion.rules.quiet_hours import is_working_day
 from notifications.channels.sms import TwilioChannel
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
@@ -57,6 +58,8 @@ async def carry(order: Order) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     clock = ShiftedClock(timedelta(seconds=order.shift_seconds))
     dispatcher, channel = make(order)
+    # As one that has been running for a while: the calendar is read once in its life.
+    is_working_day(clock.now().date())
     print("ready", flush=True)
     await loop.run_in_executor(None, sys.stdin.readline)
     began, cpu = perf_counter(), _cpu()

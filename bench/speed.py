@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from bench import processes, rivals, ward
 from bench.carrier import Order, command
@@ -22,16 +23,34 @@ IN_FLIGHT = {0.0: 64, 0.1: 800}
 class Runs:
     """Messages a second by what carried them, in the order of the rounds."""
 
-    messages: int
     by_name: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    cpu: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, name: str, run: "Run") -> None:
+        """One more round."""
+        self.by_name[name].append(run.per_second)
+        self.cpu[name].append(run.cpu)
 
     def figure(self, name: str, against: str, target: str = "", note: str = "") -> Figure:
-        """A line, as a ratio to another in the same rounds."""
-        ratio = paired(self.by_name[name], self.by_name[against]) if name != against else None
-        return Figure(name, self.by_name[name], "/s", ratio, target, note)
+        """A line, as a ratio to another in the same rounds; beside it what both took of the processor, which neighbours disturb less."""
+        notes = [note] if note else []
+        notes.append(f"{median(self.cpu[name]):.0f} µs CPU each")
+        if name == against:
+            return Figure(name, self.by_name[name], "/s", None, target, ", ".join(notes))
+        notes.append(f"ratio by CPU {paired(self.cpu[against], self.cpu[name]):.2f}")
+        ratio = paired(self.by_name[name], self.by_name[against])
+        return Figure(name, self.by_name[name], "/s", ratio, target, ", ".join(notes))
 
 
-def limit(standin: Standin, messages: int, latency: float, *, ready_made: bool = False) -> float:
+@dataclass(frozen=True)
+class Run:
+    """What one run came to: letters a second, and microseconds of processor time for each in the sending processes."""
+
+    per_second: float
+    cpu: float
+
+
+def limit(standin: Standin, messages: int, latency: float, *, ready_made: bool = False) -> Run:
     """A loop that only posts; `ready_made`: with the form put together the quick way, as our channel does it."""
     standin.reset(latency)
     order = json.dumps(
@@ -42,14 +61,14 @@ def limit(standin: Standin, messages: int, latency: float, *, ready_made: bool =
             "ready_made": ready_made,
         }
     )
-    seconds, _ = processes.together([[sys.executable, "-m", "bench.bare", order]])
+    _, said = processes.together([[sys.executable, "-m", "bench.bare", order]])
     standin.expect(messages)
-    return messages / seconds
+    return Run(messages / said[0]["seconds"], said[0]["cpu"] / messages * 1e6)
 
 
 def ours(
     standin: Standin, databases: Databases, template: str, messages: int, latency: float, dispatchers: int
-) -> float:
+) -> Run:
     """The dispatcher with the whole state machine, from its first query to its last commit."""
     url = databases.copy(template)
     standin.reset(latency)
@@ -60,7 +79,7 @@ def ours(
     standin.expect(messages)
     if sum(one["accepted"] for one in said) != messages:
         raise RuntimeError(f"not everything was accepted: {said}")
-    return messages / seconds
+    return Run(messages / seconds, sum(one["cpu"] for one in said) / messages * 1e6)
 
 
 def measure(standin: Standin, sqlite: Sqlite, postgres: Postgres, messages: int, rounds: int) -> Part:
@@ -68,17 +87,16 @@ def measure(standin: Standin, sqlite: Sqlite, postgres: Postgres, messages: int,
     due, _ = ward.office_hours()
     fill = partial(ward.fill, patients=messages, due=due)
     templates = {databases.name: databases.template(fill) for databases in (sqlite, postgres)}
-    runs = Runs(messages)
+    runs = Runs()
     setups: list[tuple[Databases, int]] = [(sqlite, 1), (postgres, 1), (postgres, 2)]
     for _ in range(rounds):
         for latency in IN_FLIGHT:
-            runs.by_name[_limit_name(latency)].append(limit(standin, messages, latency))
-            runs.by_name[_limit_name(latency, READY_MADE)].append(
-                limit(standin, messages, latency, ready_made=True)
-            )
+            runs.add(_limit_name(latency), limit(standin, messages, latency))
+            runs.add(_limit_name(latency, READY_MADE), limit(standin, messages, latency, ready_made=True))
             for databases, dispatchers in setups:
-                runs.by_name[_name(databases, dispatchers, latency)].append(
-                    ours(standin, databases, templates[databases.name], messages, latency, dispatchers)
+                runs.add(
+                    _name(databases, dispatchers, latency),
+                    ours(standin, databases, templates[databases.name], messages, latency, dispatchers),
                 )
     figures = []
     for latency in IN_FLIGHT:
@@ -113,13 +131,13 @@ def against_rivals(
     due, _ = ward.office_hours()
     fill = partial(ward.fill, patients=messages, due=due)
     templates = {databases.name: databases.template(fill) for databases in (sqlite, postgres)}
-    runs = Runs(messages)
+    runs = Runs()
     beside = {rivals.HUEY: sqlite.name, rivals.PROCRASTINATE: postgres.name, rivals.CELERY: postgres.name}
     with rivals.redis(folder) as broker:
         for turn in range(rounds):
             for databases in (sqlite, postgres):
-                runs.by_name[databases.name].append(
-                    ours(standin, databases, templates[databases.name], messages, 0.0, 1)
+                runs.add(
+                    databases.name, ours(standin, databases, templates[databases.name], messages, 0.0, 1)
                 )
             for rival in beside:
                 queue = rivals.where(rival, folder, postgres, broker, turn)

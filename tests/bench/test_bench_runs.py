@@ -25,8 +25,8 @@ def test_the_bare_loop_and_the_dispatcher_carry_the_same_letters(provider: Stand
     sqlite = Sqlite(tmp_path)
     due, _ = ward.office_hours()
     template = sqlite.template(partial(ward.fill, patients=LETTERS, due=due - timedelta(seconds=1)))
-    assert speed.limit(provider, LETTERS, 0.0) > 0
-    assert speed.ours(provider, sqlite, template, LETTERS, 0.0, 1) > 0
+    assert speed.limit(provider, LETTERS, 0.0).per_second > 0
+    assert speed.ours(provider, sqlite, template, LETTERS, 0.0, 1).cpu > 0
     assert provider.counts()["distinct"] == LETTERS
 
 
