@@ -32,7 +32,7 @@ class Runs:
         self.cpu[name].append(run.cpu)
 
     def figure(self, name: str, against: str, target: str = "", note: str = "") -> Figure:
-        """A line, as a ratio to another in the same rounds; beside it what both took of the processor, which neighbours disturb less."""
+        """A line, as a ratio to another in the same rounds; and by processor time, which neighbours disturb less."""
         notes = [note] if note else []
         notes.append(f"{median(self.cpu[name]):.0f} µs CPU each")
         if name == against:
