@@ -44,13 +44,16 @@ clean-demo: ## forget the demo's invented ward
 
 # --- testing ----------------------------------------------------------------------------------------------------------
 
-.PHONY: test fast words
+.PHONY: test fast chaos words
 test: setup ## everything: lint, types, contracts, every test on SQLite and PostgreSQL, real browsers
 	@.ci/system-packages test
 	@.ci/check
 
-fast: setup ## tests without browsers, on SQLite only
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres"
+fast: setup ## tests without browsers, on SQLite only, none that takes a minute
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres and not long"
+
+chaos: setup ## 10,000 messages while everything is killed 200 times, on SQLite and PostgreSQL; the table, and exit 1 if anything is wrong
+	@$(PYTHON) -m tests.rig.chaos
 
 .PHONY: bench
 bench: setup ## messages a second and more, as ratios to others (PART=speed,peers,wait,codes,crash,claims,push): BENCHMARKS.md

@@ -327,6 +327,10 @@ def _checks() -> Iterator[tuple[str, str]]:
     except Misconfigured as problem:
         yield BAD, f"content: {problem}"
     yield from _check_database(settings)
+    yield (
+        NOTE,
+        "the post: 'python -m notifications doctor' looks at its settings, the provider and the dispatcher",
+    )
 
 
 def _check_names() -> Iterator[tuple[str, str]]:

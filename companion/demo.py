@@ -69,7 +69,7 @@ class Guest:
     """A patient of the demo: who, what happened, and how the story goes from there.
 
     `home` is days since discharge on the demo's first day (negative: still on the ward). `story` names a way to answer;
-    `by_sms`: has agreed to answer by SMS itself.
+    `by_sms`: has agreed to answer by SMS itself. `by_push`: has asked for push, on the demo's first day.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Guest:
     relative: tuple[str, str] | None = None
     phone: str = field(default="")
     by_sms: bool = False
+    by_push: bool = False
 
 
 WORKPLACES = (
@@ -213,7 +214,15 @@ GUESTS = (
     Guest("Solveig Hansen", date(1944, 7, 3), "5503", "frail", -1, measures=(_FALLS, _WALKER)),
     Guest("Nils Henrik Eira", date(1961, 12, 1), "5610", "neuro", -3, language="se", measures=(_PHYSIO,)),
     Guest("Turid Larsen", date(1956, 4, 19), "5501", "copd_heart", 0, measures=(_GROUP, _GP)),
-    Guest("Bjørn Pedersen", date(1970, 10, 27), "5532", "musculoskeletal", 1, measures=(_GROUP, _NAV)),
+    Guest(
+        "Bjørn Pedersen",
+        date(1970, 10, 27),
+        "5532",
+        "musculoskeletal",
+        1,
+        measures=(_GROUP, _NAV),
+        by_push=True,
+    ),
     Guest(
         "Ingrid Moe",
         date(1938, 3, 8),
@@ -458,6 +467,10 @@ class History:
         """From the first discharge to the opening day."""
         for back in range(_FIRST_DAY_BACK.days, -1, -1):
             yield self.opening - timedelta(days=back)
+
+    def by_push(self) -> list[UUID]:
+        """The patients who have asked for push."""
+        return [self._patients[guest.name] for guest in GUESTS if guest.by_push]
 
     def morning(self, db: Session, day: date) -> None:
         """At nine: whoever goes home today, or is soon to, is discharged; readmissions, deaths and meetings are registered."""

@@ -1,30 +1,36 @@
-"""The dispatcher's door: `python -m notifications run | tick [--now ISO8601] | status --json`."""
+"""The dispatcher's door: `python -m notifications run | tick [--now ISO8601] | status | report | doctor`."""
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 import structlog
 import typer
-from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from companion.clock import Clock, FixedClock, ShiftedClock, SystemClock
 from companion.db import make_engine, make_sessions
 from companion.errors import Misconfigured
-from companion.models import Circuit, DemoClock
+from companion.models import Circuit, DemoClock, Unit
+from companion.rules.cadence import local_day
 from companion.settings import Settings as CompanionSettings
+from companion.worklists import report as days_of
 from notifications import circuit, inbound, rehearsal
+from notifications import doctor as checks
+from notifications import vapid as vapid_keys
 from notifications.alone import alone
 from notifications.channels import Channel
-from notifications.channels.sandbox import SandboxChannel
+from notifications.channels.sandbox import SandboxChannel, SandboxPush
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox, count_by_state
 from notifications.settings import Settings
@@ -39,8 +45,8 @@ class House:
     """What every door needs: settings, the database, and the clock of this environment."""
 
     def __init__(self) -> None:
-        self.companion = CompanionSettings()
-        self.settings = Settings()
+        self.companion = checks.read(CompanionSettings, "COMPANION_")
+        self.settings = checks.read(Settings, "NOTIFICATIONS_")
         if self.companion.environment == "production" and self.settings.sms == "sandbox":
             raise Misconfigured(
                 "NOTIFICATIONS_SMS is not set to twilio: in production nothing would reach anybody"
@@ -53,8 +59,7 @@ class House:
         if self.companion.environment != "demo":
             return SystemClock()
         with self.sessions() as db:
-            moved = db.get(DemoClock, 1)
-        return ShiftedClock(timedelta(seconds=moved.shift_seconds if moved else 0))
+            return _clock(self.companion, db)
 
     def channel(self) -> Channel:
         """The chosen way out; call it inside the loop."""
@@ -69,16 +74,34 @@ class House:
             self.settings.in_flight + self.settings.codes_in_flight,
         )
 
-    def dispatcher(self, channel: Channel) -> Dispatcher:
-        """A dispatcher for this channel."""
-        return Dispatcher(self.sessions, channel, Outbox(self.companion, self.settings), self.settings)
+    def push(self) -> Channel | None:
+        """The way to people's devices, when we have a key; call it inside the loop. In the demo also to the invented ones."""
+        real: Channel | None = None
+        if self.settings.vapid.ready:
+            # It brings a second HTTP client with it; nobody without a key loads it.
+            from notifications.channels.push import PushChannel
+
+            loopback = self.companion.environment != "production"
+            real = PushChannel(self.settings.vapid, self.sessions, loopback=loopback)
+        return SandboxPush(self.sessions, real) if self.settings.sms == "sandbox" else real
+
+    @asynccontextmanager
+    async def dispatcher(self) -> AsyncIterator[Dispatcher]:
+        """A dispatcher with its channels, which it lets go of at the end."""
+        async with AsyncExitStack() as stack:
+            channel, push = self.channel(), self.push()
+            for one in filter(None, (channel, push)):
+                stack.push_async_callback(one.close)
+            yield Dispatcher(
+                self.sessions, channel, Outbox(self.companion, self.settings), self.settings, push
+            )
 
 
 @app.command()
 def run() -> None:
     """Carry what is due until told to stop; SIGTERM finishes what is in flight. On SQLite there can be only one."""
     house = _house()
-    with _alone(house, "run"):
+    with _told(house), _alone(house, "run"):
         asyncio.run(_run(house))
 
 
@@ -89,7 +112,7 @@ def tick(
     """Let everything due at that time happen, deliver it, print what came of it. On SQLite not beside a `run`."""
     house = _house()
     clock: Clock = FixedClock(_moment(now)) if now else house.clock()
-    with _alone(house, "tick"):
+    with _told(house), _alone(house, "tick"):
         counts = asyncio.run(_tick(house, clock))
     print(json.dumps(counts))
     if counts["errors"]:
@@ -111,6 +134,45 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As one line of 
         if as_json
         else "\n".join(f"{state:18}{count:>8}" for state, count in states.items())
     )
+
+
+@app.command()
+def report(
+    day: Annotated[str, typer.Option(help="YYYY-MM-DD; today without")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As one line of JSON")] = False,
+) -> None:
+    """What became of a day's letters, unit by unit, in numbers; a patient whom two units follow counts in both."""
+    house = _house()
+    today = local_day(house.clock().now())
+    wanted = _day(day) if day else today
+    with house.sessions() as db:
+        units = db.scalars(select(Unit).order_by(Unit.key)).all()
+        found = days_of(db, units, last=wanted, days=1, waiting=wanted == today)
+    lines = {one.unit.key: {"sent": one.days[wanted].sent, **asdict(one.days[wanted])} for one in found}
+    if as_json:
+        print(json.dumps({"day": wanted.isoformat(), "units": lines}))
+        return
+    names = ["sent", "arrived", "on_the_way", "not_arrived", "uncertain", "waiting", "not_sent"]
+    print(f"{wanted.isoformat():24}" + "".join(f"{name:>12}" for name in names))
+    for key, numbers in lines.items():
+        print(f"{key:24}" + "".join(f"{numbers[name]:>12}" for name in names))
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, database, provider and dispatcher, secrets masked; exit 1 with what to do."""
+    findings = list(_examine())
+    for one in findings:
+        print(one)
+    if any(one.how == "FAIL" for one in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def vapid() -> None:
+    """Make a key for Web Push; what it prints goes into the environment, and is kept as other secrets are."""
+    made = vapid_keys.new_key()
+    print(f"VAPID_PRIVATE_KEY={made}\nVAPID_SUBJECT=mailto:")
 
 
 @app.command()
@@ -141,32 +203,103 @@ def _alone(house: House, doing: str) -> Iterator[None]:
 
 
 async def _rehearse(house: House) -> None:
-    channel = house.channel()
-    try:
-        dispatcher = house.dispatcher(channel)
+    async with house.dispatcher() as dispatcher:
         await rehearsal.rehearse(house.sessions, house.companion, dispatcher, now=SystemClock().now())
-    finally:
-        await channel.close()
 
 
 async def _run(house: House) -> None:
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    channel = house.channel()
+    watching = await _greet_provider(house, stop)
+    await checks.wait_for_database(house.engine, stop)
     try:
-        pause = PAUSE_IN_DEMO if house.companion.environment == "demo" else PAUSE
-        await house.dispatcher(channel).run(house.clock, stop, pause)
+        async with house.dispatcher() as dispatcher:
+            pause = PAUSE_IN_DEMO if house.companion.environment == "demo" else PAUSE
+            await dispatcher.run(house.clock, stop, pause)
     finally:
-        await channel.close()
+        if watching:
+            watching.cancel()
 
 
 async def _tick(house: House, clock: Clock) -> Counter[str]:
-    channel = house.channel()
+    if watching := await _greet_provider(house, asyncio.Event()):
+        watching.cancel()
+    async with house.dispatcher() as dispatcher:
+        return await dispatcher.tick(clock)
+
+
+async def _greet_provider(house: House, stop: asyncio.Event) -> "asyncio.Task[None] | None":
+    """Raises `Misconfigured` when the provider will never take anything from us; in trouble that may pass it is watched."""
+    if house.settings.sms != "twilio":
+        return None
+    found = await checks.ask_provider(house.settings.twilio, SystemClock().now())
+    _refuse(found)
+    return checks.watch_provider(house.settings.twilio, found, SystemClock().now, stop)
+
+
+def _refuse(found: list[checks.Finding]) -> None:
+    if hopeless := [one.said for one in found if one.hopeless]:
+        raise Misconfigured("\n".join(hopeless))
+
+
+@contextmanager
+def _told(house: House) -> Iterator[None]:
+    """Where nothing could ever come of it: the sentences that say so, and the end."""
     try:
-        return await house.dispatcher(channel).tick(clock)
-    finally:
-        await channel.close()
+        _refuse(checks.look_at_settings(house.companion, house.settings))
+        yield
+    except Misconfigured as problem:
+        print(problem, file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def _examine() -> Iterator[checks.Finding]:
+    companion = settings = None
+    try:
+        companion = checks.read(CompanionSettings, "COMPANION_")
+    except Misconfigured as problem:
+        yield from (checks.Finding("FAIL", said) for said in str(problem).splitlines())
+    try:
+        settings = checks.read(Settings, "NOTIFICATIONS_")
+    except Misconfigured as problem:
+        yield from (checks.Finding("FAIL", said) for said in str(problem).splitlines())
+    if companion and settings:
+        found = checks.look_at_settings(companion, settings, os.environ)
+        yield from found
+        if settings.sms == "twilio" and not any(one.hopeless for one in found):
+            yield from asyncio.run(checks.ask_provider(settings.twilio, SystemClock().now()))
+    if companion:
+        yield from _examine_database(companion)
+
+
+def _examine_database(companion: CompanionSettings) -> Iterator[checks.Finding]:
+    try:
+        engine = make_engine(companion)
+    except (Misconfigured, ArgumentError, ImportError, ValueError) as problem:
+        yield checks.Finding("FAIL", _unusable(problem))
+        return
+    found = checks.look_at_database(engine)
+    yield found
+    if found.how == "ok":
+        with Session(engine) as db:
+            yield from checks.look_at_post(db, _clock(companion, db).now(), SystemClock().now())
+    engine.dispose()
+
+
+def _unusable(problem: Exception) -> str:
+    """What is wrong with the database's address or the keys; an address that cannot be read may hold a password."""
+    if isinstance(problem, Misconfigured):
+        return str(problem)
+    return (
+        "COMPANION_DATABASE_URL cannot be read; write sqlite:///path or postgresql+psycopg://user@host/name"
+    )
+
+
+def _clock(companion: CompanionSettings, db: Session) -> Clock:
+    """The machine's; in the demo as far ahead as the demo's clock has been moved."""
+    moved = db.get(DemoClock, 1) if companion.environment == "demo" else None
+    return ShiftedClock(timedelta(seconds=moved.shift_seconds)) if moved else SystemClock()
 
 
 def _house() -> House:
@@ -180,8 +313,8 @@ def _house() -> House:
     )
     try:
         return House()
-    except Misconfigured as problem:
-        print(problem, file=sys.stderr)
+    except (Misconfigured, ArgumentError, ImportError, ValueError) as problem:
+        print(_unusable(problem), file=sys.stderr)
         raise typer.Exit(2) from None
 
 
@@ -193,6 +326,13 @@ def _moment(text: str) -> datetime:
     if moment is None or moment.tzinfo is None:
         raise typer.BadParameter("a moment such as 2026-11-13T10:00:00+01:00 is needed", param_hint="--now")
     return moment
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("a day such as 2026-11-13 is needed", param_hint="--day") from None
 
 
 def main() -> None:

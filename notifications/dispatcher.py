@@ -56,9 +56,11 @@ SLOW_DOWN_EVERY = 1.0
 LONGEST_GAP = 1.0
 LOOK_FOR_CODES_EVERY = 0.25
 DELIVER_AT_MOST = 15.0
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 5.0
 POLL_EVERY = timedelta(minutes=1)
 POLL_AT_ONCE = 16
+LOOK_AT_ONCE = 16
+LOOK_FIRST = 2.0
 
 log = structlog.get_logger()
 
@@ -103,12 +105,12 @@ class Dispatcher:
         counts = Counter(dict.fromkeys((*(name for name, _ in STEPS), *OUTCOMES, *AFTERWARDS, "errors"), 0))
         for name, step in STEPS:
             self._step(name, step, now, counts)
-        for _ in outbox.LOOK_AFTER:
-            await self._look_for_uncertain(clock, counts)
-        deadline = monotonic() + deliver_at_most if deliver_at_most else None
+        looking = asyncio.create_task(self._look_for_uncertain(clock, counts))
         polling = asyncio.create_task(self._poll(clock, counts))
-        drained = await self._deliver(clock, deadline, counts)
-        await polling
+        # What is not found is queued again, so this tick may carry it; a provider slow to answer holds up nobody.
+        await asyncio.wait({looking}, timeout=LOOK_FIRST)
+        deadline = monotonic() + deliver_at_most if deliver_at_most else None
+        drained = await self._deliver(clock, deadline, {looking, polling}, counts)
         self._step(*STEPS[0], now, counts)
         self._step("delivery_unknown", receipts.stop_waiting, now, counts)
         self._beat(
@@ -149,16 +151,32 @@ class Dispatcher:
             _report(name, error)
 
     async def _look_for_uncertain(self, clock: Clock, counts: Counter[str]) -> None:
-        with self._sessions.begin() as db:
-            parcels = outbox.to_look_for(db, clock.now())
-        for parcel in parcels:
-            try:
-                provider_ids = await self._channel.find(parcel)
-            except Later as error:
-                log.warning("look_failed", code=error.code)
-                return
+        """Looks at the provider for letters of which nobody knows whether it took them."""
+        try:
             with self._sessions.begin() as db:
-                counts["reconciled"] += outbox.looked(db, parcel, provider_ids, clock.now()) != "unknown"
+                parcels = outbox.to_look_for(db, clock.now())
+            for first in range(0, len(parcels), LOOK_AT_ONCE):
+                some = parcels[first : first + LOOK_AT_ONCE]
+                found = await asyncio.gather(*map(self._find, some))
+                with self._sessions.begin() as db:
+                    outbox.lock(db, [parcel.message_id for parcel in some])
+                    for parcel, provider_ids in zip(some, found, strict=True):
+                        if provider_ids is not None:
+                            became = outbox.looked(db, parcel, provider_ids, clock.now())
+                            counts["reconciled"] += became != "unknown"
+                if None in found:
+                    return
+        except Exception as error:
+            counts["errors"] += 1
+            _report("look", error)
+
+    async def _find(self, parcel: Parcel) -> list[str] | None:
+        """The provider's ids for it; None when the provider does not answer."""
+        try:
+            return await self._channel.find(parcel)
+        except Later as error:
+            log.warning("look_failed", code=error.code)
+            return None
 
     async def _poll(self, clock: Clock, counts: Counter[str]) -> None:
         """Asks what became of letters of which we have heard nothing; at most once a minute."""
@@ -211,15 +229,21 @@ class Dispatcher:
 
     # --- carrying ---------------------------------------------------------------------------------------------------
 
-    async def _deliver(self, clock: Clock, deadline: float | None, counts: Counter[str]) -> bool:
-        """Both lanes until nothing is due; codes are looked for all the while the batch lane is busy. False when cut short."""
+    async def _deliver(
+        self, clock: Clock, deadline: float | None, beside: set[asyncio.Task[None]], counts: Counter[str]
+    ) -> bool:
+        """Both lanes until nothing is due and what goes on beside it is over. False when cut short.
+
+        Codes are looked for all the while.
+        """
         batch = asyncio.create_task(self._drain("batch", clock, deadline, counts))
+        everything = {batch, *beside}
         try:
             codes_drained = await self._drain("code", clock, deadline, counts)
-            while not (await asyncio.wait({batch}, timeout=LOOK_FOR_CODES_EVERY))[0]:
+            while (await asyncio.wait(everything, timeout=LOOK_FOR_CODES_EVERY))[1]:
                 codes_drained = await self._drain("code", clock, None, counts)
         finally:
-            await asyncio.wait({batch})
+            await asyncio.wait(everything)
         return batch.result() and codes_drained
 
     async def _drain(

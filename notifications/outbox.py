@@ -14,7 +14,7 @@ from jinja2 import TemplateError
 from sqlalchemy import JSON, BindParameter, Table, Update, bindparam, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from companion.models import Meeting, Message
+from companion.models import Meeting, Message, Patient, Relative
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
@@ -43,6 +43,10 @@ LONGEST_BACKOFF = timedelta(minutes=5)
 KEEP_BODY = timedelta(days=7)
 # When we look for an uncertain attempt at the provider, counted from its beginning.
 LOOK_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
+# And never before a call that may still be under way has come to its end, whatever a clock that jumped says.
+CALLS_END_WITHIN = timedelta(minutes=1)
+# However the clock jumps: the provider's list may lag behind, and another dispatcher may still be in the call.
+BETWEEN_LOOKS = timedelta(minutes=5)
 _UNDERWAY = text("message.state IN ('accepted', 'sent')")
 # A push that no device has acknowledged by then is sent as SMS; one about a meeting in good time before it.
 PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
@@ -51,6 +55,17 @@ BEFORE_MEETING = timedelta(hours=2)
 _MESSAGE, _DELIVERY = cast(Table, Message.__table__), cast(Table, Delivery.__table__)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 # Made once: to build them anew for every batch would take longer than the database takes for them.
+_DUE = (
+    select(_MESSAGE.c.id, _MESSAGE.c.patient_id, _MESSAGE.c.relative_id)
+    .where(
+        _MESSAGE.c.state == "queued",
+        _MESSAGE.c.lane == bindparam("lane"),
+        _MESSAGE.c.next_attempt_at <= bindparam("now"),
+    )
+    .order_by(_MESSAGE.c.next_attempt_at, _MESSAGE.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
 _TAKE = (
     _MESSAGE.update()
     .where(_MESSAGE.c.id.in_(_IDS))
@@ -113,7 +128,7 @@ class Outbox:
         room = circuit.room(db, lane, limit, now)
         if not room:
             return [], Counter()
-        loaded = post.due(db, lane, room, now)
+        loaded = post.load(db, _held(db, lane, room, now))
         sent = letters.sent_lately(db, loaded, now) if lane == "batch" else {}
         # What tries out the SMS provider has to be an SMS.
         probing = room < limit
@@ -207,6 +222,25 @@ def _without_words(db: Session, message: Message, now: datetime) -> None:
     letters.could_not_deliver(db, message, NO_WORDS, now=now)
 
 
+def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:
+    """Letters that are due, held together with the people they go to: nobody says stop, or dies, between our look at them and
+    our commit. Whoever's record another transaction has in hand this moment waits for the next claim.
+    """
+    due = db.connection().execute(_DUE, {"lane": lane, "now": now, "most": limit}).all()
+    if db.get_bind().dialect.name == "sqlite":
+        # There a transaction holds everything.
+        return [one.id for one in due]
+    held: set[UUID | None] = {None}
+    for person, ids in (
+        (Patient, {one.patient_id for one in due}),
+        (Relative, {one.relative_id for one in due}),
+    ):
+        if ids - {None}:
+            these = select(person.id).where(person.id.in_(ids)).order_by(person.id)
+            held.update(db.scalars(these.with_for_update(read=True, skip_locked=True)))
+    return [one.id for one in due if {one.patient_id, one.relative_id} <= held]
+
+
 def _devices(db: Session, loaded: Sequence[Letter], now: datetime) -> Devices:
     """The devices of those of the letters' people who have asked for push, by patient."""
     wish = {
@@ -289,8 +323,11 @@ def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str
     ]
     for result in results:
         by_outcome.setdefault(result.outcome, []).append(result)
-    lock(db, [result.parcel.message_id for result in results])
+    doubted = lock(db, [result.parcel.message_id for result in results])
     if accepted := by_outcome.get("accepted"):
+        arrived = doubted & {result.parcel.message_id for result in accepted}
+        for message in db.scalars(select(Message).where(Message.id.in_(arrived))) if arrived else ():
+            letters.found(db, message, now)
         _move(db, _ACCEPTED, accepted, now)
     if later := by_outcome.get("later"):
         _queue_again(db, later, now)
@@ -337,13 +374,14 @@ def fall_back(db: Session, now: datetime, limit: int = 500) -> int:
     return len(unheard)
 
 
-def lock(db: Session, message_ids: Iterable[int]) -> None:
-    """Holds the messages until the end of the transaction: always these before their attempts, and in one order."""
-    if db.get_bind().dialect.name == "sqlite":
-        # There a transaction holds everything.
-        return
+def lock(db: Session, message_ids: Iterable[int]) -> set[int]:
+    """Holds the messages until the end of the transaction: always these before their attempts, and in one order.
+
+    Those of them that are in doubt.
+    """
     ids = sorted(set(message_ids))
-    db.execute(select(Message.id).where(Message.id.in_(ids)).order_by(Message.id).with_for_update())
+    held = select(Message.id, Message.state).where(Message.id.in_(ids)).order_by(Message.id)
+    return {message_id for message_id, state in db.execute(held.with_for_update()) if state == "unknown"}
 
 
 def _close_attempts(db: Session, results: Sequence[Result], now: datetime) -> None:
@@ -482,7 +520,12 @@ def to_look_for(db: Session, now: datetime, limit: int = 50) -> list[Parcel]:
     rows = db.execute(
         select(Delivery, Message.valid_until)
         .join(Message, Message.id == Delivery.message_id)
-        .where(Delivery.outcome == "unknown", due)
+        .where(
+            Delivery.outcome == "unknown",
+            Delivery.finished_at <= now - CALLS_END_WITHIN,
+            due,
+            or_(Message.state != "unknown", Message.lease_until.is_(None), Message.lease_until <= now),
+        )
         .order_by(Delivery.started_at)
         .limit(limit)
     )
@@ -522,8 +565,14 @@ def looked(db: Session, parcel: Parcel, provider_ids: Sequence[str], now: dateti
                 None,
             )
         return "accepted"
+    rests = message.state == "unknown" and message.lease_until is not None and now < message.lease_until
+    if rests or now < delivery.started_at + LOOK_AFTER[delivery.reconciled]:
+        # Another dispatcher looked at the same time: that was one look, not two.
+        return "unknown"
     delivery.reconciled += 1
     if delivery.reconciled < len(LOOK_AFTER):
+        if message.state == "unknown":
+            message.lease_until = now + BETWEEN_LOOKS
         return "unknown"
     delivery.outcome, delivery.finished_at = NOT_FOUND, now
     if not current or message.state != "unknown":
@@ -536,6 +585,7 @@ def _give_up_or_repeat(db: Session, message: Message, now: datetime) -> str:
     times_not_found = db.scalars(
         select(Delivery.id).where(Delivery.message_id == message.id, Delivery.outcome == NOT_FOUND)
     ).all()
+    message.lease_until = None
     if message.lane == "batch" and len(times_not_found) <= 1:
         letters.found(db, message, now)
         message.state, message.next_attempt_at, message.error_code = "queued", now, None

@@ -15,6 +15,7 @@ from twilio.request_validator import RequestValidator
 from companion.models import Message
 from companion.models.base import Base
 from companion.rules.delivery_codes import CODES, explain
+from companion.use_cases import again
 from companion.use_cases import message as letters
 from notifications.models import Delivery, Inbound, ProviderEvent
 
@@ -82,7 +83,7 @@ def keep_status(db: Session, params: dict[str, list[str]], attempt_id: str | Non
     """Keeps what was said about a message, once however often it is said."""
     provider_id, status = _first(params, "MessageSid"), _first(params, "MessageStatus")
     if provider_id and status:
-        _keep(db, provider_id, status, _first(params, "ErrorCode") or None, attempt_id, now)
+        _keep(db, provider_id, status, _first(params, "ErrorCode") or None, _plain(attempt_id), now)
 
 
 def keep_ack(db: Session, attempt_id: str, *, now: datetime) -> None:
@@ -155,7 +156,7 @@ def apply_events(db: Session, now: datetime, limit: int = 500) -> int:
     }
     for event in events:
         if delivery := meant[event.id]:
-            _apply(db, messages[delivery.message_id], delivery, event, now)
+            apply_event(db, messages[delivery.message_id], delivery, event, now)
         event.applied_at = now
     return len(events)
 
@@ -183,9 +184,13 @@ def _deliveries(db: Session, events: Sequence[ProviderEvent]) -> dict[int, Deliv
     }
 
 
-def _apply(db: Session, message: Message, delivery: Delivery, event: ProviderEvent, now: datetime) -> None:
+def apply_event(
+    db: Session, message: Message, delivery: Delivery, event: ProviderEvent, now: datetime
+) -> None:
+    """Lets one thing the provider said about an attempt change it and its message, if it is news."""
     told = _STATE_BY_STATUS.get(event.status)
     if told is None:
+        log.warning("unknown_status", status=event.status)
         return
     # Whatever else it says: the provider has it.
     delivery.provider_id = delivery.provider_id or event.provider_id
@@ -199,6 +204,8 @@ def _apply(db: Session, message: Message, delivery: Delivery, event: ProviderEve
     if not beats(message.state, message.error_code, told):
         return
     letters.found(db, message, now)
+    if told == "delivered":
+        again.arrived(db, message, now)
     message.state, message.settled_at, message.lease_until = told, now, None
     message.error_code = None
 
@@ -306,7 +313,7 @@ def stop_waiting(db: Session, now: datetime, limit: int = 500) -> int:
     for message in db.scalars(locked.execution_options(populate_existing=True)).all():
         if message.state not in ("accepted", "sent", "unknown"):
             continue
-        message.state, message.settled_at = "delivery_unknown", now
+        message.state, message.settled_at, message.lease_until = "delivery_unknown", now, None
         letters.never_confirmed(db, message, now)
         stopped += 1
     db.execute(
@@ -319,8 +326,12 @@ def stop_waiting(db: Session, now: datetime, limit: int = 500) -> int:
 
 
 def _first(params: dict[str, list[str]], name: str) -> str:
+    return _plain(params.get(name, [""])[0])
+
+
+def _plain(said: str | None) -> str:
     # A zero character is more than PostgreSQL can keep.
-    return params.get(name, [""])[0].replace("\0", "")
+    return (said or "").replace("\0", "")
 
 
 def _add_once(db: Session, table: type[Base], unique: str, **values: object) -> None:

@@ -10,6 +10,8 @@ from companion.clock import FixedClock
 from companion.models import DemoClock, Unit
 from companion.rules.cadence import local_day, to_utc
 from companion.settings import Settings
+from notifications import devices
+from notifications.channels.sandbox import invented_device
 from notifications.dispatcher import Dispatcher
 
 ROUNDS = (time(10, 5), time(12, 5))
@@ -34,6 +36,8 @@ async def rehearse(
             history.afternoon(db, day)
         await dispatcher.tick(FixedClock(_second_round(day, opening)))
     with sessions.begin() as db:
+        for patient_id in history.by_push():
+            devices.add(db, patient_id, invented_device(str(patient_id)), now=demo.opens_at(today))
         shift = demo.opens_at(today) - now
         db.merge(DemoClock(id=1, shift_seconds=int(shift.total_seconds())))
     return True

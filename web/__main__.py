@@ -11,19 +11,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import prometheus_client
 import structlog
 import typer
 import uvicorn
-from sqlalchemy import Engine, select
+from pydantic import ValidationError
+from sqlalchemy import Engine, make_url, select
 from sqlalchemy.orm import Session
 
 from companion.db import make_engine
 from companion.errors import Misconfigured
 from companion.models import Unit
 from companion.settings import Settings
+from notifications import vapid
 from web.app import create_app
 from web.settings import WebSettings
 
@@ -43,6 +46,11 @@ def serve(
             _serve_demo(host, port)
         else:
             _run(create_app(), host, port, WebSettings())
+    except ValidationError as wrong:
+        prefix = {"WebSettings": "WEB_", "TwilioSettings": "TWILIO_"}.get(wrong.title, "COMPANION_")
+        for error in wrong.errors(include_input=False):
+            print(f"{prefix}{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}", file=sys.stderr)
+        raise typer.Exit(2) from None
     except Misconfigured as problem:
         print(problem, file=sys.stderr)
         raise typer.Exit(2) from None
@@ -62,6 +70,9 @@ def _serve_demo(host: str, port: int) -> None:
         socket.create_server((host, port)).close()
     except OSError:
         raise Misconfigured(f"port {port} is taken; set PORT to another one") from None
+    if not os.environ.get("VAPID_PRIVATE_KEY"):
+        os.environ["VAPID_PRIVATE_KEY"] = push_key(settings)
+        os.environ.setdefault("VAPID_SUBJECT", "mailto:demo@folge.example")
     engine = make_engine(settings, pool_size=2 * WebSettings().in_flight)
     if not _lived_in(engine):
         subprocess.run([sys.executable, "-m", "notifications", "rehearse"], check=True)
@@ -78,6 +89,18 @@ def _serve_demo(host: str, port: int) -> None:
                 flush=True,
             )
         _run(app, host, port, WebSettings())
+
+
+def push_key(settings: Settings) -> str:
+    """The demo's key for push, made once beside its database: with another one every browser would have to ask anew."""
+    database = make_url(settings.database_url)
+    beside = database.database if database.drivername.startswith("sqlite") else None
+    kept = (Path(beside).parent if beside else Path("var/demo")) / "vapid.key"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.touch(mode=0o600)
+    if not kept.read_text():
+        kept.write_text(vapid.new_key())
+    return kept.read_text()
 
 
 def _lived_in(engine: Engine) -> bool:

@@ -21,7 +21,8 @@ from companion.db import make_engine, make_sessions
 from companion.errors import Misconfigured
 from companion.models import DemoClock
 from companion.settings import Settings
-from notifications.settings import TwilioSettings
+from notifications import vapid as vapid_keys
+from notifications.settings import TwilioSettings, VapidSettings
 from web import errors, pages
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside
@@ -37,10 +38,12 @@ from web.routes import (
     health,
     hooks,
     meeting,
+    messages,
     offer,
     passport,
     patient,
     phone_check_in,
+    push,
     relative,
     staff,
     staff_passport,
@@ -54,10 +57,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     entry.router,
     health.router,
     hooks.router,
+    push.router,
     api.router,
     meeting.router,
     staff.router,
     case.router,
+    messages.router,
     discharge.router,
     offer.router,
     phone_check_in.router,
@@ -79,6 +84,7 @@ def create_app(
     personas: Sequence[Any] = (),
     http: httpx.Client | None = None,
     twilio: TwilioSettings | None = None,
+    vapid: VapidSettings | None = None,
 ) -> Frame:
     """The whole server as one ASGI application.
 
@@ -90,6 +96,8 @@ def create_app(
         raise Misconfigured("the demo never runs in production; set COMPANION_ENVIRONMENT=demo")
     engine = engine or make_engine(settings, pool_size=2 * web.in_flight)
     real_clock = clock or SystemClock()
+    vapid = vapid or VapidSettings()
+    templates = pages.environment()
     house = House(
         settings=settings,
         web=web,
@@ -98,10 +106,12 @@ def create_app(
         sessions=make_sessions(engine),
         ring=cast(KeyRing, engine.dialect.companion_keys),  # type: ignore[attr-defined]
         cookies=Cookies(settings.public_url),
-        templates=pages.environment(),
+        templates=templates,
         demo=demo,
         personas=tuple(personas),
         twilio=twilio or TwilioSettings(),
+        push_key=vapid_keys.public_key(vapid) if vapid.ready else "",
+        service_worker=pages.asset_file(templates, "sw.js", _STATIC),
     )
     # A redirect to the address without its slash would be to whatever host the request names.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan)

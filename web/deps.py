@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, cast
 from uuid import UUID
 
@@ -66,6 +67,9 @@ class House:
     demo: bool = False
     personas: tuple[Any, ...] = ()
     twilio: TwilioSettings = field(default_factory=TwilioSettings)
+    # Our public key for push; empty when nothing can go that way.
+    push_key: str = ""
+    service_worker: Path | None = None
     rooms: Rooms = field(default_factory=Rooms)
 
 
@@ -337,6 +341,7 @@ class Pages:
             "unit": visitor.unit if visitor else None,
             "user": visitor if visitor and visitor.name else None,
             "menu": self._menu(visitor),
+            "push": self._push(visitor),
             "here": "",
         }
         response = HTMLResponse(pages.render(house.templates, template, frame | context), status)
@@ -351,6 +356,13 @@ class Pages:
         cookie = self._request.cookies.get(house.cookies.form)
         new = None if cookie else new_form_cookie()
         return form_token(house.ring, cookie or cast(str, new)), new
+
+    def _push(self, visitor: Visitor | None) -> dict[str, str] | None:
+        """For a patient's browser: our key, and a name for the person by which it knows whose device it is."""
+        house, signed = house_of(self._request), getattr(self._request.state, "signed", None)
+        if not (house.push_key and signed and visitor and visitor.name and visitor.audience == "patient"):
+            return None
+        return {"key": house.push_key, "owner": house.ring.index(str(signed.actor.id), "push owner")[:16]}
 
     def _demo(self, visitor: Visitor | None) -> dict[str, Any]:
         personas = [
@@ -401,6 +413,7 @@ MENU = (
     ("coming_home", "/staff/coming-home", "home", _("Kommer hjem")),
     ("meetings", "/staff/meetings", "meetings", _("Møter")),
     ("call_list", "/staff/calls", "call-list", _("Ringeliste")),
+    ("messages", "/staff/messages", "message", _("Meldinger")),
 )
 
 

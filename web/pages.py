@@ -76,6 +76,14 @@ def environment(dist: Path = _HERE / "static" / "dist") -> jinja2.Environment:
     return env
 
 
+def asset_file(env: jinja2.Environment, name: str, static: Path) -> Path | None:
+    """Where the built file lies, for what is served under a name of its own; None when nothing is built."""
+    if not env.globals["assets_built"]:
+        return None
+    address: str = env.globals["asset"](name)  # type: ignore[operator]
+    return static / address.removeprefix("/static/")
+
+
 def render(env: jinja2.Environment, name: str, context: Mapping[str, Any]) -> str:
     """The page `name` as HTML. What the frames need in `context` is written at the top of `base.html`."""
     return env.get_template(name).render(context)

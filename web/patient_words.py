@@ -147,6 +147,8 @@ ACCESS: Mapping[str, str] = {
     "contact": _("Endret hvordan vi når deg"),
     "contact.sms_agreed": _("Skrev ned at du vil svare på SMS"),
     "contact.sms_ended": _("Skrev ned at du ikke vil svare på SMS"),
+    "messages": _("Så hva som ble av meldingene til deg"),
+    "message.again": _("Sendte deg en melding på nytt"),
     "export": _("Tok ut en kopi av opplysningene dine"),
     "erase": _("Slettet opplysninger om deg"),
 }

@@ -22,7 +22,7 @@ Audience = Literal[
     "professional",
     "meeting",  # patients, relatives and professionals
     "integration",  # programs, with a bearer token
-    "hook",  # the SMS provider, with a signature
+    "hook",  # the SMS provider, with a signature; a device, with the id of what it was sent
     "demo",  # only mounted with --demo
 ]
 Purpose = Literal["passport", "check_in"]

@@ -11,6 +11,7 @@ from companion.models import Flag, Measure, Patient
 from companion.rules.cadence import local_day
 from companion.rules.delivery_codes import explain
 from companion.rules.texts import Text
+from companion.use_cases.again import SENT_AGAIN
 from web import pages
 from web.deps import MaybeSigned, Now, Visitor, language_of
 
@@ -447,10 +448,12 @@ class Sentences:
         return value.strftime("%H:%M" if self.lang == "en" else "%H.%M")
 
     def contact_event(self, outcome: str) -> str:
-        """What an attempt to reach somebody came to: `phone:reached`; `meeting` is an offered meeting."""
+        """What an attempt to reach somebody came to: `phone:reached`; `meeting`: one was offered; `again`: a letter was."""
         how, _sep, result = outcome.partition(":")
         if how == "meeting":
             return self(_("Tilbød et videomøte"))
+        if how == SENT_AGAIN:
+            return self(_("Sendte meldingen på nytt"))
         reached, missed = CONTACTS.get(how, CONTACTS["other"])
         return self(reached if result == "reached" else missed)
 

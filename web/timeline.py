@@ -5,6 +5,7 @@ from datetime import datetime
 
 from companion.models import Message
 from companion.rules.questionnaire import Item, Value
+from companion.use_cases.again import SENT_AGAIN
 from companion.worklists.patient_case import Case, Entry
 from web.sentences import (
     MESSAGE_KINDS,
@@ -93,6 +94,7 @@ def _happening(case: Case, entry: Entry, say: Sentences) -> Happening:
             entry.at,
             "message",
             f"{say(MESSAGE_KINDS[entry.message.kind])}: {word}",
+            by=entry.message.relative.name if entry.message.relative else "",
             tone="wait" if tone == "wait" else "",
         )
     return _check_in(case, entry, say)
@@ -103,7 +105,7 @@ def _check_in(case: Case, entry: Entry, say: Sentences) -> Happening:
     one = entry.check_in
     assert one is not None
     happening = Happening(entry.at, icon, say(said), by=say.check_in(one.plan.template, one.day), tone=tone)
-    if entry.kind == "answered" and one.heard_at and not entry.by:
+    if entry.kind == "answered" and entry.reason == "sms":
         happening = replace(happening, icon="message", what=say(_("Svarte på SMS")))
     if entry.kind == "answered" and entry.by:
         by_phone = say(_("Svarte på telefon, skrevet av %(who)s"), who=entry.by.name)
@@ -126,9 +128,8 @@ def _flag(case: Case, entry: Entry, kind: str, by: str, say: Sentences) -> Happe
         tone = "red" if flag.level == "red" else "wait"
         return Happening(entry.at, "worklist", what, by=flag.unit.name, tone=tone)
     if kind == "contact":
-        return Happening(
-            entry.at, "phone", say.contact_event(entry.reason or ""), by=by, quote=entry.text or ""
-        )
+        icon = "send" if entry.reason == SENT_AGAIN else "phone"
+        return Happening(entry.at, icon, say.contact_event(entry.reason or ""), by=by, quote=entry.text or "")
     said, icon = _FLAGS.get(kind, (kind, "note"))
     outcome = say(OUTCOMES.get(entry.reason or "", ""))
     moved = kind == "moved"

@@ -56,6 +56,7 @@ class Message(Base):
     `waiting_since`: the first time it was refused for now, while it is queued again.
     `channel`: `push` or `sms`, chosen when it is first claimed; `sms` from the moment a push was not heard of.
     `phone` is set only where the letter goes to a number that is no patient's or relative's record (an unknown number).
+    `about_id`: the patient whom a letter to a relative is about, where it is about one.
     """
 
     __tablename__ = "message"
@@ -79,6 +80,13 @@ class Message(Base):
             postgresql_where=text("state IN ('accepted', 'sent')"),
             sqlite_where=text("state IN ('accepted', 'sent')"),
         ),
+        Index(
+            "ix_message_day",
+            "lane",
+            "next_attempt_at",
+            postgresql_where=text("state <> 'queued'"),
+            sqlite_where=text("state <> 'queued'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
@@ -87,6 +95,7 @@ class Message(Base):
     dedupe_key: Mapped[str] = mapped_column(String(120), unique=True)
     patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)
     relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"), index=True)
+    about_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)
     check_in_id: Mapped[UUID | None] = mapped_column(ForeignKey("check_in.id"), index=True)
     meeting_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting.id"), index=True)
     phone: Mapped[str | None] = mapped_column(Encrypted("message.phone"))
@@ -105,8 +114,9 @@ class Message(Base):
     settled_at: Mapped[datetime | None]
     error_code: Mapped[str | None] = mapped_column(String(16))
 
-    patient: Mapped[Patient | None] = relationship()
+    patient: Mapped[Patient | None] = relationship(foreign_keys=[patient_id])
     relative: Mapped[Relative | None] = relationship()
+    about: Mapped[Patient | None] = relationship(foreign_keys=[about_id])
     check_in: Mapped["CheckIn | None"] = relationship()
     meeting: Mapped["Meeting | None"] = relationship()
 

@@ -1,13 +1,14 @@
-"""How we reach a patient: the telephone number and whether we write or ring."""
+"""How we reach a patient: the telephone number, and whether we write, by SMS or push, or ring."""
 
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from companion.errors import Conflict, Invalid, NotAllowed
+from companion.errors import Conflict, Invalid, NotAllowed, NotFound
 from companion.models import Patient
 from companion.rules.access import Actor
+from companion.use_cases.message import takes_messages
 from companion.use_cases.reach import patient_of
 from companion.use_cases.typed import clean, phone_number
 
@@ -53,7 +54,7 @@ def change_contact(
     elif way == "sms" and patient.phone_state == "dead":
         # Somebody has checked the number with the person: it is worth another try.
         patient.phone_state = "ok"
-    if not (way == "sms" and patient.contact_by == "push"):
+    if not (way == "sms" and patient.contact_by == "push" and not answers_by_sms):
         patient.contact_by = way
     if answers_by_sms is not None:
         _agree(patient, answers_by_sms and way == "sms", now)
@@ -75,3 +76,30 @@ def agree_to_sms(db: Session, who: Actor, patient_id: UUID, agreed: bool, *, now
 def _agree(patient: Patient, agreed: bool, now: datetime) -> None:
     """The first yes stays the moment it was given."""
     patient.sms_agreed_at = (patient.sms_agreed_at or now) if agreed else None
+
+
+def lock(db: Session, patient_id: UUID) -> Patient:
+    """The patient, held until the transaction ends. Raises `NotFound`."""
+    patient = db.get(Patient, patient_id, with_for_update=True, populate_existing=True)
+    if patient is None:
+        raise NotFound("patient")
+    return patient
+
+
+def check_may_write(db: Session, patient_id: UUID) -> None:
+    """Raises `Conflict` for somebody we write nothing to: push is no way around STOPP, nor around being phoned."""
+    if not may_write(db.get_one(Patient, patient_id)):
+        raise Conflict("takes_no_messages")
+
+
+def may_write(patient: Patient) -> bool:
+    """Whether the person gets messages about check-ins at all, or is phoned."""
+    return takes_messages(patient, "check_in")
+
+
+def has_devices(db: Session, patient_id: UUID, any_left: bool) -> None:
+    """Whether the person has a device that takes push decides between push and SMS; who is to be phoned still is."""
+    patient = db.get_one(Patient, patient_id)
+    if patient.contact_by in ("sms", "push"):
+        patient.contact_by = "push" if any_left else "sms"
+    db.flush()

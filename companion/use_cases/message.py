@@ -27,7 +27,7 @@ from companion.models import (
 from companion.rules.delivery_codes import explain
 from companion.rules.quiet_hours import next_allowed
 from companion.use_cases import flag
-from companion.use_cases.letter import Letter, Person
+from companion.use_cases.letter import ItsCheckIn, Letter, Person
 
 # The middle and the end of a conversation answer somebody who has just written.
 IN_CONVERSATION = frozenset({"next_question", "rest_by_phone"})
@@ -69,6 +69,7 @@ def write(
     to: Patient | Relative,
     now: datetime,
     params: dict[str, Any] | None = None,
+    about: Patient | None = None,
     check_in: CheckIn | None = None,
     meeting: Meeting | None = None,
     not_before: datetime | None = None,
@@ -77,6 +78,7 @@ def write(
 ) -> Message | None:
     """Queues a letter; the same `dedupe_key` gives the letter that is already there.
 
+    `about`: the patient whom a letter to a relative is about.
     None when the person takes no messages: the caller raises a flag where silence would follow.
     """
     letter = draft(
@@ -84,6 +86,7 @@ def write(
         to=to,
         now=now,
         params=params,
+        about=about,
         check_in=check_in,
         meeting=meeting,
         not_before=not_before,
@@ -111,6 +114,7 @@ def draft(
     to: Patient | Relative,
     now: datetime,
     params: dict[str, Any] | None = None,
+    about: Patient | None = None,
     check_in: CheckIn | None = None,
     meeting: Meeting | None = None,
     not_before: datetime | None = None,
@@ -121,12 +125,15 @@ def draft(
     if not takes_messages(to, kind):
         return None
     earliest = max(now, not_before) if not_before else now
+    if isinstance(to, Relative) and about is None and meeting is not None:
+        about = meeting.patient
     return Message(
         kind=kind,
         lane="code" if kind in CODE_LANE else "batch",
         dedupe_key=dedupe_key,
         patient=to if isinstance(to, Patient) else None,
         relative=to if isinstance(to, Relative) else None,
+        about=about,
         check_in=check_in,
         meeting=meeting,
         language=to.language,
@@ -183,7 +190,9 @@ def takes_messages(person: Patient | Relative | Person, kind: str) -> bool:
     return person.died_on is None and (person.contact_by != "call" or kind in ASKED_FOR)
 
 
-def sent_lately(db: Session, letters: Iterable[Letter], now: datetime) -> dict[UUID, list[datetime]]:
+def sent_lately(
+    db: Session, letters: Iterable[Message | Letter], now: datetime
+) -> dict[UUID, list[datetime]]:
     """When the patients these letters are for were last sent something unasked, or may have been; the oldest first."""
     found: dict[UUID, list[datetime]] = {letter.patient_id: [] for letter in letters if letter.patient_id}
     asked = {"patients": list(found), "since": now - LOOK_BACK}
@@ -216,7 +225,7 @@ def standing(db: Session, message: Message | Letter, now: datetime) -> Literal["
     person = message.relative or message.patient
     if person is not None and not takes_messages(person, message.kind):
         return "cancel"
-    if not (_check_in_asks(db, message) and _meeting_stands(message) and _welcome(db, message, now)):
+    if not (_check_in_asks(db, message) and meeting_stands(message) and _welcome(db, message, now)):
         return "cancel"
     hour = message.patient.hour if message.patient and not message.relative else None
     allowed = next_allowed(message.kind, now, hour)
@@ -235,18 +244,29 @@ def _check_in_asks(db: Session, message: Message | Letter) -> bool:
             check_in.state in ("asked", "postponed") and check_in.postponed == message.params["postponed"]
         )
     else:
-        as_then = check_in.state == "asked"
+        as_then = check_in.state == "asked" and not _overtaken(message, check_in)
     link_id = message.params.get("link_id")
     return as_then and (link_id is None or _still_asked_by_sms(db, message, link_id))
 
 
 def _still_asked_by_sms(db: Session, message: Message | Letter, link_id: str) -> bool:
-    agreed = message.patient is not None and message.patient.sms_agreed_at is not None
+    person = message.patient
+    agreed = person is not None and person.sms_agreed_at is not None and person.contact_by == "sms"
     given = select(Answer.id).where(Answer.check_in_id == message.check_in_id, Answer.link_id == link_id)
     return agreed and db.execute(given.limit(1)).first() is None
 
 
-def _meeting_stands(message: Message | Letter) -> bool:
+def _overtaken(message: Message | Letter, check_in: CheckIn | ItsCheckIn) -> bool:
+    """After an outage or a weekend: the reminder goes instead of a first letter that never went, a new asking instead of an old
+    reminder. Both at once would be one too many.
+    """
+    if message.kind in ("check_in", "question"):
+        return check_in.reminded_at is not None
+    asked_at = check_in.asked_at
+    return check_in.postponed > 0 and asked_at is not None and message.created_at < asked_at
+
+
+def meeting_stands(message: Message | Letter) -> bool:
     """The meeting is as the letter says; when it has been moved since, a later letter says so."""
     meeting = message.meeting
     if meeting is None:
@@ -308,10 +328,14 @@ def never_confirmed(db: Session, message: Message, now: datetime) -> None:
 
 def found(db: Session, message: Message, now: datetime) -> None:
     """The letter had arrived after all: nothing is left for a human to do."""
-    if message.state not in ("unknown", "undelivered", "delivery_unknown"):
-        return
+    if message.state in ("unknown", "undelivered", "delivery_unknown"):
+        settle_doubts(db, message.id, now)
+
+
+def settle_doubts(db: Session, message_id: int, now: datetime) -> None:
+    """Closes what was raised because this letter did not seem to arrive, unless somebody has taken the case."""
     doubts = select(Flag).where(
-        Flag.message_id == message.id,
+        Flag.message_id == message_id,
         Flag.code.in_(("parked_message", "undeliverable")),
         Flag.state == "open",
     )

@@ -72,6 +72,7 @@ def give(db: Session, who: Actor, patient_id: UUID, draft: GrantDraft, *, now: d
         db,
         "relative_invited",
         to=relative,
+        about=patient,
         now=now,
         valid_until=min(valid_until, now + INVITATION_LASTS),
         dedupe_key=f"relative_invited:{grant.id}",

@@ -3,6 +3,7 @@
 from companion.worklists.desk import call_list, coming_home, meetings, menu_counts, patients, worklist
 from companion.worklists.due import next_due
 from companion.worklists.invited import invitations
+from companion.worklists.letters import day_of, letters, people, report, units_of
 from companion.worklists.patient import measures, today
 from companion.worklists.patient_case import case
 from companion.worklists.post import standing
@@ -11,13 +12,18 @@ __all__ = [
     "call_list",
     "case",
     "coming_home",
+    "day_of",
     "invitations",
+    "letters",
     "measures",
     "meetings",
     "menu_counts",
     "next_due",
     "patients",
+    "people",
+    "report",
     "standing",
     "today",
+    "units_of",
     "worklist",
 ]

@@ -1,13 +1,16 @@
 """When something is due next, for a clock that is moved in hops so that things happen in their order."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, contains_eager
 
 from companion.models import CheckIn, Meeting, Message, Patient, Plan
 from companion.use_cases.check_in import give_up_at, remind_at
+
+# Then a push that no device has acknowledged goes as SMS (`notifications.outbox`).
+PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
 
 
 def next_due(db: Session, after: datetime) -> datetime | None:
@@ -30,6 +33,13 @@ def _moments(db: Session, after: datetime) -> Iterator[datetime]:
         ),
         select(func.min(Meeting.starts_at)).where(Meeting.state == "offered", Meeting.starts_at > after),
     )
+    pushed = select(func.min(Message.settled_at)).where(
+        Message.channel == "push",
+        Message.state.in_(("accepted", "sent")),
+        Message.settled_at > after - PUSH_IS_HEARD_WITHIN,
+    )
+    if oldest := db.scalar(pushed):
+        yield oldest + PUSH_IS_HEARD_WITHIN
     for first in firsts:
         if moment := db.scalar(first):
             yield moment

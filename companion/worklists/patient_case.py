@@ -25,7 +25,8 @@ from companion.models import (
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item, Value
-from companion.use_cases.check_in import asks, written_by
+from companion.use_cases.again import latest
+from companion.use_cases.check_in import LAST_WORDS, asks, written_by
 from companion.use_cases.flag import follows
 from companion.worklists.desk import age
 
@@ -52,7 +53,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Case:
-    """A patient as the desk sees them. `timeline` is newest first; `answers` by check-in: each question answered, and how."""
+    """A patient as the desk sees them. `timeline` and `letters` are newest first; `answers` by check-in: each question
+    answered, and how.
+    """
 
     patient: Patient
     age: int
@@ -64,6 +67,7 @@ class Case:
     measures: Sequence[Measure]
     flags: Sequence[Flag]
     meetings: Sequence[Meeting]
+    letters: Sequence[Message]
     timeline: Sequence[Entry]
 
     @property
@@ -80,6 +84,7 @@ def case(db: Session, who: Actor, patient_id: UUID, *, now: datetime) -> Case:
     measures = _measures(db, patient_id)
     flags = _flags(db, patient_id)
     meetings = _meetings(db, patient_id)
+    letters = _letters(db, patient_id)
     return Case(
         patient=stay.patient,
         age=age(stay.patient, today),
@@ -91,12 +96,13 @@ def case(db: Session, who: Actor, patient_id: UUID, *, now: datetime) -> Case:
         measures=[measure for measure in measures if measure.stay_id == stay.id],
         flags=flags,
         meetings=meetings,
+        letters=letters,
         timeline=sorted(
             [
                 *_plan_entries(stays),
-                *_check_in_entries(check_ins, writers),
+                *_check_in_entries(check_ins, writers, letters),
                 *_flag_entries(flags),
-                *_message_entries(db, patient_id),
+                *_message_entries(letters),
                 *_meeting_entries(meetings),
             ],
             key=lambda entry: entry.at,
@@ -200,6 +206,27 @@ def _meetings(db: Session, patient_id: UUID) -> Sequence[Meeting]:
     )
 
 
+def _letters(db: Session, patient_id: UUID) -> Sequence[Message]:
+    """The latest letters, also to relatives about the patient, and of a conversation by SMS its last words.
+
+    Codes to sign in with are the patient's own business.
+    """
+    shown = or_(Message.lane == "batch", Message.kind.in_(LAST_WORDS))
+    wanted = latest(patient_id, shown, limit=SHOWN_MESSAGES)
+    return db.scalars(
+        select(Message)
+        .join(wanted, wanted.c.id == Message.id)
+        .order_by(Message.id.desc())
+        .options(
+            joinedload(Message.patient),
+            joinedload(Message.relative),
+            joinedload(Message.about),
+            joinedload(Message.check_in).joinedload(CheckIn.plan),
+            joinedload(Message.meeting),
+        )
+    ).all()
+
+
 def _said(check_in: CheckIn, measures: Sequence[Measure]) -> list[tuple[Item, Value]]:
     return asks(check_in, [one for one in measures if one.stay_id == check_in.plan.stay_id]).said
 
@@ -210,7 +237,11 @@ def _plan_entries(stays: Sequence[Stay]) -> Iterator[Entry]:
             yield Entry(event.at, f"plan_{event.kind}", reason=event.reason)
 
 
-def _check_in_entries(check_ins: Sequence[CheckIn], writers: Mapping[UUID, Professional]) -> Iterator[Entry]:
+def _check_in_entries(
+    check_ins: Sequence[CheckIn], writers: Mapping[UUID, Professional], messages: Sequence[Message]
+) -> Iterator[Entry]:
+    """`reason` is `sms` where the last words of a conversation by SMS were written."""
+    by_sms = {message.check_in_id for message in messages if message.kind in LAST_WORDS}
     for check_in in check_ins:
         if check_in.asked_at:
             yield Entry(check_in.asked_at, "asked", check_in=check_in)
@@ -223,7 +254,8 @@ def _check_in_entries(check_ins: Sequence[CheckIn], writers: Mapping[UUID, Profe
             yield Entry(check_in.ended_at, "expired", check_in=check_in)
             yield Entry(answered, "answered", by=writer, check_in=check_in)
         elif check_in.ended_at:
-            yield Entry(check_in.ended_at, check_in.state, by=writer, check_in=check_in)
+            reason = "sms" if check_in.id in by_sms else None
+            yield Entry(check_in.ended_at, check_in.state, by=writer, reason=reason, check_in=check_in)
 
 
 def _flag_entries(flags: Sequence[Flag]) -> Iterator[Entry]:
@@ -239,18 +271,10 @@ def _flag_entries(flags: Sequence[Flag]) -> Iterator[Entry]:
             )
 
 
-def _message_entries(db: Session, patient_id: UUID) -> Iterator[Entry]:
-    """What became of each letter; codes to sign in with are the patient's own business."""
-    messages = db.scalars(
-        select(Message)
-        .where(Message.patient_id == patient_id, Message.lane == "batch")
-        .order_by(Message.id.desc())
-        .limit(SHOWN_MESSAGES)
-    )
-    for message in messages:
-        yield Entry(
-            message.settled_at or message.created_at, "message", reason=message.state, message=message
-        )
+def _message_entries(letters: Sequence[Message]) -> Iterator[Entry]:
+    """What became of each letter."""
+    for letter in letters:
+        yield Entry(letter.settled_at or letter.created_at, "message", reason=letter.state, message=letter)
 
 
 def _meeting_entries(meetings: Sequence[Meeting]) -> Iterator[Entry]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, or_, select, true
+from sqlalchemy.orm import Session, aliased
 
 from companion.models import CheckIn, Circuit, Heartbeat, Message, Plan
 
@@ -37,29 +37,50 @@ class PostStanding:
 
 
 def standing(db: Session, now: datetime) -> PostStanding:
-    """How the post stands at this moment; the same for everybody, nothing in it about anybody."""
-    letters, oldest_letter = db.execute(
-        select(func.count(), func.min(func.coalesce(Message.waiting_since, Message.next_attempt_at))).where(
+    """How the post stands at this moment, in one query; the same for everybody, nothing in it about anybody."""
+    letters = (
+        select(
+            func.count().label("due"),
+            func.min(func.coalesce(Message.waiting_since, Message.next_attempt_at)).label("oldest"),
+        )
+        .where(
             Message.state == "queued", or_(Message.next_attempt_at <= now, Message.waiting_since.is_not(None))
         )
-    ).one()
-    check_ins, oldest_check_in = db.execute(
-        select(func.count(), func.min(CheckIn.due_at))
+        .subquery()
+    )
+    check_ins = (
+        select(func.count().label("due"), func.min(CheckIn.due_at).label("oldest"))
         .join(CheckIn.plan)
         .where(CheckIn.state.in_(("planned", "postponed")), CheckIn.due_at <= now, Plan.state == "active")
+        .subquery()
+    )
+    sent = select(func.max(Heartbeat.accepted_at).label("last")).subquery()
+    batch, push = aliased(Circuit), aliased(Circuit)
+    found = db.execute(
+        select(
+            letters.c.due + check_ins.c.due,
+            letters.c.oldest,
+            check_ins.c.oldest,
+            sent.c.last,
+            batch.state,
+            batch.since,
+            push.until,
+        ).select_from(
+            letters.join(check_ins, true())
+            .join(sent, true())
+            .outerjoin(batch, batch.lane == "batch")
+            .outerjoin(push, push.lane == "push")
+        )
     ).one()
+    due, oldest_letter, oldest_check_in, last_accepted, circuit, circuit_since, push_stopped_until = found
     oldest = min(filter(None, (oldest_letter, oldest_check_in)), default=None)
-    last_accepted = db.scalar(select(func.max(Heartbeat.accepted_at)))
-    lanes = {row.lane: row for row in db.scalars(select(Circuit))}
-    circuit, push = lanes.get("batch"), lanes.get("push")
-    due = letters + check_ins
     return PostStanding(
         due=due,
         oldest_due=oldest,
         last_accepted=last_accepted,
-        circuit=circuit.state if circuit else "closed",
-        circuit_since=circuit.since if circuit else None,
-        push_refused=push is not None and push.until is not None and push.until > now,
+        circuit=circuit or "closed",
+        circuit_since=circuit_since,
+        push_refused=push_stopped_until is not None and push_stopped_until > now,
         alarm=_alarm(due, oldest, last_accepted, now),
     )
 

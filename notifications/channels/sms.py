@@ -24,6 +24,8 @@ _VALIDITY = (timedelta(seconds=1), timedelta(seconds=36000))
 _CLOCKS_DIFFER_BY = timedelta(minutes=1)
 _MOST_ANSWERS_LOOKED_AT = 50
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+# Looks and polls that the dispatcher has under way beside the letters.
+_ASKING = 32
 _SDK_BASE = "https://api.twilio.com"
 
 
@@ -47,7 +49,8 @@ class TwilioChannel:
             },
             timeout=self._timeouts["batch"],
             # Few idle seconds: a connection the provider has closed meanwhile would make a certain "no" uncertain.
-            connector=aiohttp.TCPConnector(limit=in_flight, keepalive_timeout=5),
+            # And one for everybody: a call that waited here for a connection would pass for the provider's silence.
+            connector=aiohttp.TCPConnector(limit=in_flight + _ASKING, keepalive_timeout=5),
         )
         self._sdk = Client(
             settings.account_sid,

@@ -30,6 +30,8 @@ WITH_LINK = frozenset(
         "sign_in_code",
     }
 )
+# The letters of the public address's host: with one more, some text would be two messages.
+LONGEST_HOST = 19
 _WHEN = {
     "nb": "EEEE d. MMMM 'kl.' HH.mm",
     "nn": "EEEE d. MMMM 'kl.' HH.mm",
@@ -42,6 +44,16 @@ _DAYS = ("again", "read_by")
 _GSM_7 = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys("«»“”„‟", '"'),
+        **dict.fromkeys("‘’‚‛′", "'"),
+        **dict.fromkeys("‐‑‒–—−", "-"),
+        **dict.fromkeys("\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}", " "),
+        **dict.fromkeys("\N{SOFT HYPHEN}\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NO-BREAK SPACE}", ""),
+        "…": "...",
+    }
 )
 _GSM_7_TWICE = frozenset("\f^{}\\[~]|€")
 
@@ -56,11 +68,17 @@ def word(
 ) -> str:
     """The text of a letter as SMS, in its person's language.
 
-    A name that would make the text longer than one segment (or, with letters such as á, dearer) is left out of the greeting.
+    What would make it longer than one segment (or, with letters such as á, dearer) is left out, the least needed first:
+    the person's own name, then the institution's, then the host's. A public address of `LONGEST_HOST` letters always fits.
     """
     person = letter.relative or letter.patient
     meeting = letter.meeting
-    values: dict[str, Any] = {**letter.params, "product": product, "institution": institution}
+    values: dict[str, Any] = {
+        **letter.params,
+        "product": product,
+        "institution": institution,
+        "name": person.first_name if person else "",
+    }
     values |= {name: spoken_day(values[name], letter.language) for name in _DAYS if values.get(name)}
     if meeting is not None:
         values |= {"when": spoken_time(meeting.starts_at, letter.language), "who": meeting.host.first_name}
@@ -72,11 +90,20 @@ def word(
             "code": f"{words.code[:3]} {words.code[3:]}",
         }
     template = _template(f"{letter.kind}/sms.{letter.language}.txt")
-    with_name: str = template.render(values, name=person.first_name if person else "")
-    if segments(with_name) == 1:
-        return with_name
-    without: str = template.render(values, name="")
-    return without if segments(without) < segments(with_name) else with_name
+    shortest = said = plain_marks(template.render(values))
+    for dispensable in ("name", "institution", "who"):
+        if segments(said) == 1:
+            return said
+        if values.get(dispensable):
+            said = plain_marks(template.render(values | {dispensable: ""}))
+            values[dispensable] = ""
+            shortest = min(shortest, said, key=segments)
+    return shortest
+
+
+def plain_marks(text: str) -> str:
+    """Typographic marks as every telephone has them: one dash costs as much as ninety letters. Letters are never touched."""
+    return text.translate(_PLAIN)
 
 
 def push_payload(letter: Message | Letter, words: Words | None, attempt_id: str, *, product: str) -> str:

@@ -9,10 +9,12 @@ from threading import Thread
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Playwright, ViewportSize, sync_playwright
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from companion.clock import ShiftedClock, SystemClock
 from companion.settings import Settings
+from notifications.settings import VapidSettings
 from web.app import create_app
 from web.settings import WebSettings
 
@@ -58,7 +60,15 @@ def running_clock(now: datetime) -> ShiftedClock:
 
 
 @pytest.fixture
-def live_server(settings: Settings, engine: Engine, running_clock: ShiftedClock) -> Iterator[str]:
+def vapid() -> VapidSettings:
+    """No push, unless a file says otherwise."""
+    return VapidSettings(private_key=SecretStr(""), subject="")
+
+
+@pytest.fixture
+def live_server(
+    settings: Settings, engine: Engine, running_clock: ShiftedClock, vapid: VapidSettings
+) -> Iterator[str]:
     """The address of a server on this test's own database, at the time of `running_clock`."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -69,6 +79,7 @@ def live_server(settings: Settings, engine: Engine, running_clock: ShiftedClock)
             settings=settings.model_copy(update={"public_url": url}),
             clock=running_clock,
             engine=engine,
+            vapid=vapid,
         )
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
         # Connections made before the server is ready wait in the socket's queue: nothing to poll for.

@@ -51,6 +51,8 @@ NOT_PAGES = {
     "/readyz": "for programs",
     "/.well-known/security.txt": "plain text",
     "/manifest.webmanifest": "for the browser itself",
+    "/sw.js": "for the browser itself",
+    "/push/key": "for the service worker",
     "/meeting/{meeting_id}/calendar.ics": "a calendar file",
     "/patient/check-in/{check_in_id}/ending/now": "a part of the ending's page",
     "/demo/phones.json": "for programs",
@@ -273,6 +275,26 @@ def note_empty(_: House, page: Page) -> None:
     page.get_by_role("button", name="Lagre notatet").first.click()
 
 
+def behind_a_number(_: House, page: Page) -> None:
+    page.get_by_role("main").locator("td.look a").first.click()
+    page.wait_for_load_state()
+
+
+def of_a_number(house: House, page: Page) -> None:
+    behind_a_number(house, page)
+    page.get_by_role("main").locator("a.who").first.click()
+    page.wait_for_load_state()
+
+
+def sent_again(house: House, page: Page) -> None:
+    """A letter that may be sent again is; the next visitor finds that it has been."""
+    of_a_number(house, page)
+    buttons = page.get_by_role("main").get_by_role("button", name="Send på nytt")
+    if buttons.count():
+        buttons.first.click()
+        page.wait_for_load_state()
+
+
 def offer_clash(house: House, page: Page) -> None:
     page.get_by_label("Dag", exact=True).fill(house.places["early_day"])
     page.get_by_label("Klokkeslett", exact=True).fill(house.places["early_time"])
@@ -372,6 +394,13 @@ STOPS = (
     Stop("case, nothing open", "Johan", "/staff/patients/{patient_id}", "{kari}", open_folds),
     Stop("case, empty note", "Johan", "/staff/flags/{flag_id}/note", "{case_mine}", note_empty, 422),
     Stop("case, ward", "Sofia", "/staff/patients/{patient_id}", "{kari}"),
+    Stop("case, letters", "Sofia", "/staff/patients/{patient_id}", "/staff?show=undelivered", follow("Rett nummer")),
+    Stop("letters", "Johan", "/staff/patients/{patient_id}/messages", "{kari}/messages"),
+    Stop("letters, behind a number", "Sofia", "/staff/patients/{patient_id}/messages", "/staff/messages", of_a_number),
+    Stop("letters, sent again", "Sofia", "/staff/patients/{patient_id}/messages", "/staff/messages", sent_again),
+    Stop("days", "Johan", "/staff/messages", "/staff/messages"),
+    Stop("days, ward", "Sofia", "/staff/messages", "/staff/messages"),
+    Stop("people behind a number", "Sofia", "/staff/messages/{unit_id}/{day}/{group}", "/staff/messages", behind_a_number),
     Stop("staff passport", "Johan", "/staff/patients/{patient_id}/passport", "{kari}/passport", open_folds),
     Stop("staff passport, ward", "Sofia", "/staff/patients/{patient_id}/passport", "{kari}/passport", open_folds),
     Stop("offer", "Johan", "/staff/patients/{patient_id}/meeting", "{kari}/meeting"),

@@ -232,6 +232,7 @@ def test_readyz_tells_of_it_and_is_down_only_when_the_dispatcher_is_away(
         "database": "ok",
         "dispatcher": "ok",
         "circuit": "open",
+        "push_refused": False,
         "due": 2,
         "alarm": {"due": 2, "none_sent_for_minutes": 30},
     }

@@ -19,7 +19,9 @@ from companion.clock import FixedClock, SystemClock
 from companion.models import Flag, Message, Patient
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases import message
-from notifications.channels import News, Parcel
+from notifications import outbox
+from notifications.channels import News, Parcel, Uncertain
+from notifications.channels.sandbox import LOST_WITHOUT_ANSWER
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
 from notifications.settings import Settings
@@ -217,6 +219,103 @@ def test_no_transaction_is_open_during_a_call(
     counts = asyncio.run(make_dispatcher(channel).tick(FixedClock(at(0))))
     assert counts["accepted"] == 20
     assert set(channel.held) == {0}
+
+
+class HangingChannel(WatchfulChannel):
+    """Its first call ends when told to."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.begun, self.end = asyncio.Event(), asyncio.Event()
+        self.sent: list[str] = []
+
+    async def send(self, parcel: Parcel) -> str:
+        self.sent.append(parcel.attempt_id)
+        self.begun.set()
+        if len(self.sent) == 1:
+            await self.end.wait()
+        return f"H{parcel.attempt_id}"
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(days=1), -timedelta(hours=1)])
+def test_a_clock_that_jumps_sends_nothing_twice(
+    ward: SmallWard, engine: Engine, make_dispatcher: MakeDispatcher, jump: timedelta
+) -> None:
+    write(ward, [ward.patient()])
+    channel = HangingChannel(engine)
+
+    async def both() -> None:
+        calling = asyncio.create_task(make_dispatcher(channel).tick(FixedClock(at(0))))
+        await channel.begun.wait()
+        other = await make_dispatcher(channel).tick(FixedClock(at(0) + jump))
+        assert (other["reconciled"], other["claimed"]) == (0, 0)
+        channel.end.set()
+        await calling
+
+    asyncio.run(both())
+    assert len(channel.sent) == 1
+    assert states(ward) == {"accepted": 1}
+
+
+class SilentListChannel(WatchfulChannel):
+    """Its first call ends in doubt, and its list answers when told to."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.sent: list[str] = []
+        self.looked, self.answers = asyncio.Event(), asyncio.Event()
+        self.was_sent = asyncio.Event()
+
+    async def send(self, parcel: Parcel) -> str:
+        self.sent.append(parcel.lane)
+        self.was_sent.set()
+        if len(self.sent) == 1:
+            raise Uncertain("read_timeout")
+        return f"S{parcel.attempt_id}"
+
+    async def find(self, parcel: Parcel) -> list[str]:
+        self.looked.set()
+        await self.answers.wait()
+        return []
+
+
+def test_a_code_waits_for_no_look_at_the_provider(
+    ward: SmallWard, engine: Engine, make_dispatcher: MakeDispatcher
+) -> None:
+    write(ward, [ward.patient()])
+    channel = SilentListChannel(engine)
+    dispatcher = make_dispatcher(channel)
+
+    async def both() -> None:
+        await dispatcher.tick(FixedClock(at(0)))
+        looking = asyncio.create_task(dispatcher.tick(FixedClock(at(0, 10, 3))))
+        await channel.looked.wait()
+        for number in range(2):
+            channel.was_sent.clear()
+            write(ward, [ward.patient()], "new_link", at(0, 10, 3))
+            await channel.was_sent.wait()
+            assert channel.sent == ["batch", *["code"] * (number + 1)]
+        channel.answers.set()
+        await looking
+
+    asyncio.run(both())
+
+
+def test_two_that_look_at_the_same_time_have_looked_once(
+    ward: SmallWard, engine: Engine, make_dispatcher: MakeDispatcher
+) -> None:
+    kari = ward.patient()
+    kari.phone = kari.phone_index = LOST_WITHOUT_ANSWER
+    write(ward, [kari])
+    asyncio.run(make_dispatcher().tick(FixedClock(at(0))))
+    early = at(0, 10, 3)
+    with Session(engine) as db:
+        (parcel,) = outbox.to_look_for(db, early)
+        assert [outbox.looked(db, parcel, [], early) for _ in range(2)] == ["unknown", "unknown"]
+        db.commit()
+        assert outbox.to_look_for(db, at(0, 10, 9)) == []
+        assert outbox.looked(db, parcel, [], at(0, 10, 10)) == "queued"
+        db.commit()
 
 
 class FlakySessions:

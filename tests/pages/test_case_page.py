@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from companion.models import AuditEvent, Flag, FlagEvent, Grant, Patient, Plan
-from companion.use_cases import check_in
+from companion.models import AuditEvent, Flag, FlagEvent, Grant, Message, Patient, Plan
+from companion.use_cases import check_in, reply
 from tests import cast
 from tests.pages.client import PageClient
 from tests.pages.desk import Desk, furnish, raise_flag, with_flag
@@ -254,6 +254,60 @@ def test_the_number_is_put_right(johan: PageClient, engine: Engine, desk: Desk, 
     with Session(engine) as db:
         kari = db.get_one(Patient, desk.kari.id)
         assert (kari.phone, kari.contact_by) == ("+4740000055", "call")
+
+
+def test_the_agreement_to_answer_by_sms_can_be_given_and_ended(
+    johan: PageClient, engine: Engine, desk: Desk, case: str
+) -> None:
+    def save(**more: str) -> tuple[bool, list[str]]:
+        fields = {"phone": "400 00 001", "contact.contact_by": "sms"}
+        page = johan.post(f"{case}/contact", fields | more)
+        with Session(engine) as db:
+            logged = db.scalars(select(AuditEvent.action).where(AuditEvent.action.startswith("contact.sms")))
+            stands = db.get_one(Patient, desk.kari.id).sms_agreed_at is not None
+            assert ("svarer på SMS" in page.text) == stands
+            return stands, list(logged)
+
+    ticked = {"contact.answers_by_sms": "yes"}
+    assert save() == (False, [])
+    assert save(**ticked) == (True, ["contact.sms_agreed"])
+    assert save(**ticked) == (True, ["contact.sms_agreed"])
+    assert johan.open(case).form(f"{case}/contact").fields["contact.answers_by_sms"] == "yes"
+    ended = ["contact.sms_agreed", "contact.sms_ended"]
+    assert save(**ticked, **{"contact.contact_by": "call"}) == (False, ended)
+
+
+def test_the_timeline_says_that_somebody_answered_by_sms(
+    johan: PageClient, engine: Engine, desk: Desk, case: str, now: datetime
+) -> None:
+    """And the call list has what an SMS may not ask."""
+    with Session(engine) as db:
+        kari = db.get_one(Patient, desk.kari.id)
+        kari.sms_agreed_at = now
+        db.flush()
+        check_in.ask_due(db, now)
+        for n in range(30):
+            hers = select(Message).where(Message.patient_id == desk.kari.id)
+            asked = db.scalars(hers.order_by(Message.id.desc())).first()
+            if asked is None or "ask" not in asked.params:
+                break
+            asked.state = "accepted"
+            reply.receive(db, cast.KARI_PHONE, "1", now=now + timedelta(minutes=n))
+        db.commit()
+    assert "Første spørsmål på SMS: sendt" in johan.open(case).text
+    johan.as_professional(desk.ward.sofia)
+    assert "Har svart på SMS. Resten spørres på telefon" in johan.open("/staff/calls").text
+    assert "Ring og still spørsmålene som er igjen." in johan.open(case).text
+    with Session(engine) as db:
+        me = cast.actor(db.get_one(Patient, desk.kari.id))
+        asked_now = check_in.current(db, me, now=now)
+        assert asked_now
+        check_in.finish(db, me, asked_now.id, now=now + timedelta(hours=1))
+        db.commit()
+    read = johan.open(case).text
+    assert "Svarte på SMS" in read
+    assert "Takk, og beskjed om at vi ringer" in read
+    assert "Har svart på SMS" not in johan.open("/staff/calls").text
 
 
 @pytest.mark.parametrize(

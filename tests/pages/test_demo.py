@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select
@@ -19,7 +20,10 @@ from companion.models import CheckIn, DemoClock, Patient
 from companion.rules.cadence import local_day
 from companion.settings import Settings
 from companion.use_cases import discharge
+from notifications import devices
+from notifications.channels.sandbox import invented_device
 from tests.pages.client import PageClient
+from web.__main__ import push_key
 from web.app import create_app
 from web.settings import WebSettings
 
@@ -169,6 +173,62 @@ def test_an_answer_by_sms_is_heard(room: PageClient, engine: Engine, opened: dat
     room.submit(page, f"/demo/phones/{demo.KARI.phone}/reply", {"body": "STOPP"})
     with Session(engine) as db:
         assert db.scalars(select(Patient)).one().phone_state == "opted_out"
+
+
+@pytest.mark.usefixtures("dispatcher")
+def test_a_push_that_is_looked_at_is_all_and_otherwise_an_sms_follows(
+    room: PageClient, engine: Engine, opened: datetime
+) -> None:
+    send_kari_home(engine, opened)
+    with Session(engine) as db:
+        kari = db.scalars(select(Patient)).one()
+        devices.add(db, kari.id, invented_device(str(kari.id)), now=opened)
+        db.commit()
+    room.post("/demo/clock", {"step": "three_days"})
+    room.post("/demo/clock", {"step": "day"})
+    # Nobody looked: the welcome and the check-in came both ways, the SMS a quarter of an hour later.
+    came = room.raw("GET", "/demo/phones.json").json()[0]["messages"]
+    assert [message["channel"] for message in came] == [
+        "push",
+        "sms",
+        "push",
+        "sms",
+        *["push", "sms"] * (len(came) // 2 - 2),
+    ]
+    late = datetime.fromisoformat(came[1]["at"]) - datetime.fromisoformat(came[0]["at"])
+    assert timedelta(minutes=15) <= late <= timedelta(minutes=31)
+    # Somebody looks, at the very first: it is late, and still heard.
+    page = room.submit(room.open("/demo/phones"), f"/demo/phones/{demo.KARI.phone}/see")
+    assert "varsel, sett" in page.text
+    came = room.raw("GET", "/demo/phones.json").json()[0]["messages"]
+    assert sorted({(message["channel"], message["state"]) for message in came}) == [
+        ("push", "delivered"), ("push", "sent"), ("sms", "delivered"),
+    ]  # fmt: skip
+    assert (
+        room.raw("POST", f"/demo/phones/{demo.KARI.phone}/see", data={"id": "1' OR 1=1"}).status_code == 404
+    )
+    assert room.raw("POST", "/demo/phones/+4740000009/see", data={"id": "1"}).status_code == 404
+
+
+@pytest.mark.usefixtures("dispatcher")
+def test_whoever_looks_at_once_gets_no_sms(room: PageClient, engine: Engine, opened: datetime) -> None:
+    send_kari_home(engine, opened)
+    with Session(engine) as db:
+        kari = db.scalars(select(Patient)).one()
+        devices.add(db, kari.id, invented_device(str(kari.id)), now=opened)
+        db.commit()
+    room.raw("POST", "/demo/clock", json={"forward": "PT1M"})
+    room.submit(room.open("/demo/phones"), f"/demo/phones/{demo.KARI.phone}/see")
+    room.post("/demo/clock", {"step": "hour"})
+    came = room.raw("GET", "/demo/phones.json").json()[0]["messages"]
+    assert [(message["channel"], message["state"]) for message in came] == [("push", "delivered")]
+
+
+def test_the_demo_makes_its_key_once(tmp_path: Path) -> None:
+    kept = f"sqlite:///{tmp_path}/companion.sqlite3"
+    first = push_key(Settings(environment="demo", database_url=kept))
+    assert push_key(Settings(environment="demo", database_url=kept)) == first
+    assert (tmp_path / "vapid.key").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_demo_never_runs_in_production(engine: Engine, settings: Settings) -> None:

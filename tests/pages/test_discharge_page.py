@@ -124,6 +124,61 @@ def test_somebody_who_wants_to_be_phoned_is_promised_a_phone_call(sofia: PageCli
         assert db.scalars(select(Patient)).one().contact_by == "call"
 
 
+BY_SMS = {**TYPED, "answers_by_sms": "yes"}
+
+
+def agreed(engine: Engine) -> tuple[bool, list[str]]:
+    """Whether the agreement stands, and what the access log has of it."""
+    with Session(engine) as db:
+        logged = db.scalars(select(AuditEvent.action).where(AuditEvent.action.startswith("contact.sms")))
+        return db.scalars(select(Patient)).one().sms_agreed_at is not None, list(logged)
+
+
+def test_the_agreement_to_answer_by_sms_is_written_down_and_logged(sofia: PageClient, engine: Engine) -> None:
+    assert "answers_by_sms" in sofia.open(FORM).form(FORM).fields
+    sofia.post(FORM, BY_SMS)
+    assert agreed(engine) == (True, ["contact.sms_agreed"])
+    # The next discharge is asked anew.
+    sofia.post(FORM, TYPED)
+    assert agreed(engine) == (False, ["contact.sms_agreed", "contact.sms_ended"])
+
+
+@pytest.mark.parametrize("changed", [{"contact_by": "call"}, {"phone": "77 00 00 99"}])
+def test_whom_no_sms_reaches_does_not_answer_by_sms(
+    sofia: PageClient, engine: Engine, changed: dict[str, str]
+) -> None:
+    page = sofia.post(FORM, {**BY_SMS, **changed})
+    assert agreed(engine) == (False, [])
+    assert "Slik svarer du på SMS" not in page.text
+
+
+def test_the_sheet_tells_how_to_answer_by_sms(sofia: PageClient) -> None:
+    page = sofia.post(FORM, BY_SMS)
+    for said in (
+        "Slik svarer du på SMS",
+        "Hei Kari. Her er Følge fra UNN. Svar med ett tall. Hvordan går det? 1 svært bra",
+        "2 av 5: Er punkt 1 på arket ditt i gang? 1 ja 2 ikke ennå 3 vet ikke",
+        "punkt 1 Det som står som 1 i lista",
+        "0 Ikke i dag.",
+        "RING Vi ringer deg.",
+        "STOPP Ingen flere SMS.",
+        "Noe spør vi ikke om på SMS. Det ringer vi om.",
+    ):
+        assert said.replace(" ", "") in page.text.replace("\n", " ").replace(" ", ""), said
+    assert "Slik ser en ekte melding ut" not in page.text
+    assert [item.get("value") for item in page.all("li") if item.get("value")] == ["1", "2"]
+
+
+def test_the_right_column_shows_the_questions_somebody_gets_by_sms(sofia: PageClient) -> None:
+    page = sofia.post(FORM, {**BY_SMS, "do": "preview"})
+    assert "Hei Kari. Her er Følge fra UNN. Svar med ett tall." in page.text
+    assert "2 av 5: Er punkt 1 på arket ditt i gang?" in page.text
+    assert "Vi har noen korte spørsmål" not in page.text
+    assert kept(page)["answers_by_sms"] == "yes"
+    without = sofia.post(FORM, {**TYPED, "do": "preview"})
+    assert "Svar med ett tall" not in without.text
+
+
 BAD: list[tuple[str, Any, str]] = [
     ("name", "", "Skriv navnet."),
     ("name", "x" * 101, "Navnet er for langt. Det kan ha 100 tegn."),

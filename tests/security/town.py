@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from companion.models import CheckIn, Grant, Patient, Relative
+from companion.models import CheckIn, Grant, Message, Patient, Relative
 from companion.rules.access import Level
 from companion.rules.national_id import make_synthetic
 from companion.use_cases import check_in, flag, meet, passport, share
@@ -23,8 +23,8 @@ BERIT_PHONE = "+4740000009"
 
 @dataclass(frozen=True)
 class Town:
-    """Kari with a check-in asked, a flag, a meeting in five minutes, passport lines and two relatives;
-    Lars on his way home; Ola far away.
+    """Kari with a check-in asked whose letter did not arrive, a flag, a meeting in five minutes, passport lines and
+    two relatives; Lars on his way home; Ola far away.
 
     Anne may see everything; Berit's grant is withdrawn. `answered` is an earlier check-in, done.
     """
@@ -65,6 +65,8 @@ def build(engine: Engine, now: datetime) -> Town:
             db, cast.actor(kari), kari.id, "matters", "Å komme ut på tur igjen.", now=before
         )
         passport.write_line(db, ward.sofia, kari.id, "important", "Svelger tynt dårlig.", True, now=before)
+        letter = db.scalars(select(Message).where(Message.check_in_id == asked.id)).one()
+        letter.state, letter.error_code, letter.settled_at, letter.attempt = "undelivered", "30003", now, 1
         first = check_in.review(db, cast.actor(kari), asked.id, now=now).unanswered
         db.commit()
         ids = {
@@ -79,6 +81,10 @@ def build(engine: Engine, now: datetime) -> Town:
             "line_id": own.id,
             "section": "matters",
             "provider": "patient",
+            "message_id": letter.id,
+            "unit_id": ward.tromso.id,
+            "day": now.date(),
+            "group": "not_arrived",
         }
     return Town(
         ward, kari, ola, lars, anne, berit, {name: str(value) for name, value in ids.items()}, str(answered)
@@ -176,6 +182,11 @@ def changes(method: str) -> bool:
     return method not in SAFE
 
 
+DEVICE: dict[str, str | list[str]] = {
+    "endpoint": "https://push.example/device",
+    "p256dh": "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8",
+    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+}
 # What each route takes when everything is right; a new route must come here to be tested.
 FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /sign-in/code": {"phone": "400 00 001", "next": ""},
@@ -188,6 +199,10 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /birth-date": {"day": "4", "month": "5", "year": "1958", "next": ""},
     "POST /sign-out": {},
     "POST /hooks/twilio/status": {"MessageSid": "SM1", "MessageStatus": "sent"},
+    "POST /hooks/push/ack": {"id": "0" * 32},
+    "POST /push/subscription": DEVICE,
+    "DELETE /push/subscription": DEVICE,
+    "POST /push/off": {},
     "POST /hooks/twilio/inbound": {"MessageSid": "SM1", "From": "+4740000001", "Body": "hei"},
     "POST /meeting/{meeting_id}/call-me": {},
     "POST /meeting/{meeting_id}/leave": {},
@@ -199,6 +214,7 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /staff/patients/{patient_id}/plan": {"do": "pause", "reason": "wish"},
     "POST /staff/patients/{patient_id}/death": {"died_on": "2026-11-09"},
     "POST /staff/patients/{patient_id}/contact": {"phone": "400 00 001", "contact.contact_by": "sms"},
+    "POST /staff/patients/{patient_id}/messages/{message_id}/again": {},
     "POST /staff/patients/{patient_id}/relatives": {
         "name": "Per Nilsen", "phone": "400 00 008", "birth_date": "1960-01-01", "relation": "bror",
         "relative.scopes": ["passport"], "until": "2027-01-01",

@@ -537,6 +537,20 @@ def test_the_agreement_is_written_down_by_a_professional(db: Session, ward: Smal
     assert patient.sms_agreed_at is None
 
 
+def test_who_has_push_is_asked_by_sms_once_that_is_agreed(db: Session, ward: SmallWard) -> None:
+    patient = ward.patient(contact_by="push")
+    sofia = ward.colleague("Sofia Berg", "post3")
+    assert patient.phone
+    contact.change_contact(db, sofia, patient.id, patient.phone, "sms", answers_by_sms=True, now=at(1))
+    assert (patient.contact_by, check_in.speaks(patient)) == ("sms", True)
+    check_in.ask_due(db, at(7))
+    letter = db.scalars(select(Message)).one()
+    assert (letter.kind, message.standing(db, letter, at(7))) == ("question", "send")
+    # Asked for push on a new phone meanwhile: no question in words on a locked screen.
+    patient.contact_by = "push"
+    assert message.standing(db, letter, at(7)) == "cancel"
+
+
 def test_the_point_is_the_measure_s_number_at_home(db: Session, ward: SmallWard) -> None:
     """A measure that started is not asked about, and the others keep their numbers."""
     patient = odd(ward, measures=(PHYSIO, WALK))

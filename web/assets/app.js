@@ -4,3 +4,4 @@ import "./parts/readaloud.js";
 import "./parts/keys.js";
 import "./parts/forms.js";
 import "./parts/room-left.js";
+import "./parts/push.js";

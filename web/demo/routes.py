@@ -34,7 +34,8 @@ STEPS: Mapping[str, timedelta] = {
     "three_days": timedelta(days=3),
 }
 # A link or the typed way, as a phone shows them: without `http://`.
-_OURS = re.compile(r"((?:https?://)?[\w.-]+(?::\d+)?/(?:l#[\w-]{22}|k\b))")
+_OURS = re.compile(r"((?:(?:https?://)?[\w.-]+(?::\d+)?)?/(?:l#[\w-]{22}|k\b))")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _DURATION = TypeAdapter(timedelta)
 
 
@@ -167,6 +168,29 @@ async def reply(request: Request, number: str, fields: Posted, house: TheHouse) 
     return (
         JSONResponse({"number": sender}) if program else go(local_path(fields.get("next")) or "/demo/phones")
     )
+
+
+@router.post("/demo/phones/{number}/see")
+@access("demo")
+async def see(number: str, fields: Posted, house: TheHouse, request: Request) -> Response:
+    """Somebody has looked at the handset: the device acknowledges the push, as a service worker would."""
+    now = now_of(request)
+    await run_in_threadpool(_acknowledge, house, number, fields.get("id", ""), now)
+    try:
+        await clock.forward(house, now)
+    except clock.DispatcherAway:
+        return go("/demo?away=true")
+    return go(local_path(fields.get("next")) or "/demo/phones")
+
+
+def _acknowledge(house: House, number: str, message_id: str, now: datetime) -> None:
+    with house.sessions() as db:
+        row = db.get(SandboxMessage, int(message_id)) if _NUMBER.fullmatch(message_id) else None
+        if row is None or row.number != number or row.channel != "push" or not row.provider_id:
+            raise NotFound
+        row.state = "delivered"
+        receipts.keep_ack(db, row.provider_id, now=now)
+        db.commit()
 
 
 def _write(house: House, number: str, body: str, now: datetime) -> None:

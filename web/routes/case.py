@@ -19,6 +19,7 @@ from companion.use_cases import contact, flag, plan, share
 from companion.use_cases.check_in import may_be_phoned, speaks
 from companion.use_cases.reach import patient_of
 from companion.worklists.patient_case import Case
+from web import letters
 from web.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.grants import read_date, read_grant
 from web.security import access
@@ -27,6 +28,7 @@ from web.sentences import (
     CHECK_IN_STATES,
     CONTACT_WAYS,
     MEASURE_STATES,
+    MESSAGE_KINDS,
     OUTCOMES,
     PHONE_STATES,
     PLAN_REASONS,
@@ -45,6 +47,7 @@ router = new_router()
 FlagVerb = Literal["claim", "release", "note", "contact", "close", "move"]
 Doing = Callable[[], object]
 _A_DAY = timedelta(days=1)
+SHOWN_LETTERS = 3
 
 
 class Desk:
@@ -245,6 +248,10 @@ def _context(db: Session, who: Actor, case: Case, say: Sentences, now: datetime)
         "flags": [_case_of(raised, case.open_flags, titles, who, say) for raised in _leads(case.open_flags)],
         "coming": [one for one in case.check_ins if one.state in ("planned", "asked", "postponed")],
         "items": timeline(case, say),
+        "letters": [
+            (one, say(MESSAGE_KINDS[one.kind]), letters.became(one, say))
+            for one in case.letters[:SHOWN_LETTERS]
+        ],
         "grants": [
             {
                 "grant": grant,

@@ -10,6 +10,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
 from companion.rules.access import ActorKind, Level
 from companion.use_cases import sign_in
+from notifications import devices
 from web import birth_date
 from web.deps import (
     Db,
@@ -268,8 +269,10 @@ def signed_out_there(db: Db, now: Now, iss: str = "", sid: str = "") -> Response
 
 @router.post("/sign-out")
 @access("public")
-def sign_out(db: Db, now: Now, house: TheHouse, signed: MaybeSigned) -> Response:
-    """Ends the session, and asks the browser to forget what it kept."""
+def sign_out(db: Db, now: Now, house: TheHouse, signed: MaybeSigned, fields: Posted) -> Response:
+    """Ends the session, asks the browser to forget what it kept, and sends no more push to it."""
+    if device := fields.get("device"):
+        devices.remove(db, device)
     if signed:
         sign_in.end(db, signed.sign_in, now=now)
     response = go("/signed-out")

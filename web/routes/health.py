@@ -1,6 +1,8 @@
 """Whether the house stands, and the few pages and files the law and the browsers ask for."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import cast
 
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from sqlalchemy import func, select
@@ -8,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from companion.models import Heartbeat
 from companion.worklists import standing
-from web.deps import Db, Now, Page, TheHouse, new_router
+from web.deps import Db, House, Now, Page, TheHouse, new_router
 from web.security import access
 
 router = new_router()
@@ -26,7 +28,10 @@ def healthz() -> Response:
 @router.get("/readyz")
 @access("public")
 def readyz(db: Db, house: TheHouse, now: Now) -> Response:
-    """The database answers and the dispatcher was here within two minutes; and whether the post gets away (`alarm`)."""
+    """The database answers and the dispatcher was here within two minutes; and whether the post gets away.
+
+    A provider that is down is told (`alarm`, `circuit`, `push_refused`) and is no reason to take the pages from people.
+    """
     try:
         last = db.scalar(select(func.max(Heartbeat.at)))
         post = standing(db, now)
@@ -39,6 +44,7 @@ def readyz(db: Db, house: TheHouse, now: Now) -> Response:
         "database": "ok",
         "dispatcher": "ok" if seen else "away",
         "circuit": post.circuit,
+        "push_refused": post.push_refused,
         "due": post.due,
         "alarm": alarm,
     }
@@ -70,9 +76,27 @@ def manifest(house: TheHouse) -> Response:
             "display": "standalone",
             "background_color": "#f2f4f3",
             "theme_color": "#0b5a6f",
+            "icons": _icons(house),
         },
         media_type="application/manifest+json",
     )
+
+
+def _icons(house: House) -> list[dict[str, str]]:
+    """Pictures for the home screen; none before the assets are built."""
+    made = house.templates.globals
+    if not made["assets_built"]:
+        return []
+    asset = cast(Callable[[str], str], made["asset"])
+    plain = [
+        {"src": asset("icon.svg"), "sizes": "any", "type": "image/svg+xml", "purpose": "any"},
+        {"src": asset("icon-maskable.svg"), "sizes": "any", "type": "image/svg+xml", "purpose": "maskable"},
+    ]
+    sizes = (192, 512)
+    return plain + [
+        {"src": asset(f"icon-{one}.png"), "sizes": f"{one}x{one}", "type": "image/png", "purpose": "any"}
+        for one in sizes
+    ]
 
 
 @router.get("/accessibility")

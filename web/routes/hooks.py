@@ -48,8 +48,11 @@ def inbound(request: Request, body: Raw, db: Db, house: TheHouse, now: Now) -> R
 
 def _signed(request: Request, body: bytes, house: House) -> dict[str, list[str]] | None:
     """The form, if the provider signed it for our public address (behind a proxy the request's own address is another)."""
-    query = f"?{request.url.query}" if request.url.query else ""
-    url = f"{house.settings.public_url.rstrip('/')}{request.url.path}{query}"
+    # As it stands on the wire: a byte that is no letter is a reason to refuse, not to fail.
+    raw = request.scope["query_string"].decode("latin-1")
+    query = f"?{raw}" if raw else ""
+    path: str = request.scope["path"]
+    url = f"{house.settings.public_url.rstrip('/')}{path}{query}"
     try:
         params = receipts.read_form(body)
     except ValueError:
@@ -57,6 +60,6 @@ def _signed(request: Request, body: bytes, house: House) -> dict[str, list[str]]
     if params is None or not receipts.genuine(
         house.twilio.tokens, url, params, request.headers.get(SIGNATURE, "")
     ):
-        log.warning("hook_refused", path=request.url.path)
+        log.warning("hook_refused", path=path)
         return None
     return params

@@ -8,7 +8,8 @@ from fastapi.responses import Response
 from companion import worklists
 from companion.errors import Invalid, NotFound
 from companion.models import Patient
-from companion.use_cases import meet, preferences
+from companion.use_cases import contact, meet, preferences
+from notifications import devices
 from web.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
 from web.patient_words import Words
 from web.security import access
@@ -67,9 +68,9 @@ def meetings(page: Page, db: Db, who: Who, now: Now, seen: Seen) -> Response:
 
 @router.get("/patient/settings")
 @access("patient", "check_in")
-def settings(page: Page, done: bool = False) -> Response:
-    """Language, size of the text, light or dark."""
-    return page("patient/settings.html", done=done, problem=False)
+def settings(page: Page, db: Db, who: Who, done: bool = False) -> Response:
+    """Language, size of the text, light or dark; and whether messages come as SMS or to a device."""
+    return _settings(page, db, who, done=done)
 
 
 @router.post("/patient/settings")
@@ -85,5 +86,17 @@ def save_settings(page: Page, db: Db, who: Who, fields: Posted) -> Response:
             color_scheme=fields.get("color_scheme", ""),
         )
     except Invalid:
-        return page("patient/settings.html", status=422, done=False, problem=True)
+        return _settings(page, db, who, problem=True)
     return go("/patient/settings?done=true")
+
+
+def _settings(page: Page, db: Db, who: Who, *, done: bool = False, problem: bool = False) -> Response:
+    patient = db.get_one(Patient, who.id)
+    return page(
+        "patient/settings.html",
+        status=422 if problem else 200,
+        done=done,
+        problem=problem,
+        written_to=contact.may_write(patient),
+        devices=devices.count(db, patient.id),
+    )

@@ -18,7 +18,7 @@ from companion.use_cases import meet
 from companion.use_cases.check_in import may_be_phoned
 from companion.use_cases.reach import in_force
 from companion.worklists.desk import SILENT, UNDELIVERED, Filter, Row
-from web import pages
+from web import letters, pages
 from web.deps import Audit, Db, Now, Page, Pages, Posted, Seen, Who, new_router
 from web.security import access
 from web.sentences import PLAN_STATES, Say, Sentences, _
@@ -68,6 +68,7 @@ def worklist(
     seen.each((row.patient.id for row in found.rows), "worklist.read", f"cases:{len(found.rows)}")
     return page(
         "staff/worklist.html",
+        post=letters.banner(worklists.standing(db, now), say),
         lines=_lines(db, found.rows, who.id, say, now),
         counts=found.counts,
         filters=[

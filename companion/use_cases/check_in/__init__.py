@@ -16,13 +16,14 @@ from companion.use_cases.check_in.answering import (
 )
 from companion.use_cases.check_in.asking import ask_due, give_up_at, give_up_due, remind_at, remind_due
 from companion.use_cases.check_in.by_phone import PhoneForm, answer_by_phone, phone_form, written_by
-from companion.use_cases.check_in.by_sms import sample, speaks
+from companion.use_cases.check_in.by_sms import LAST_WORDS, sample, speaks
 from companion.use_cases.check_in.following import BEFORE_ANSWER, is_urgent
 from companion.use_cases.check_in.questions import Asking, asks
 
 __all__ = [
     "BEFORE_ANSWER",
     "BY_PHONE_WITHIN",
+    "LAST_WORDS",
     "POSTPONE_AT_MOST",
     "Asking",
     "Ending",

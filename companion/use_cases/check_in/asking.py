@@ -82,7 +82,7 @@ def give_up_due(db: Session, now: datetime, limit: int = BATCH) -> int:
     )
     ready = _ready(db, silent, CheckIn.reminded_at, _give_up_after, now, limit)
     for check_in in ready:
-        _give_up(db, check_in, now)
+        _give_up(db, check_in, now, code="no_answer")
     db.flush()
     return len(ready)
 
@@ -173,7 +173,7 @@ def _ask(db: Session, check_in: CheckIn, now: datetime) -> None:
     ).all()
     for other in others:
         if other.state == "asked":
-            _give_up(db, other, now)
+            _give_up(db, other, now, code="no_answer")
         else:
             other.state, other.ended_at = "skipped", now
     check_in.state, check_in.asked_at, check_in.reminded_at = "asked", now, None
@@ -220,7 +220,7 @@ def _still_queued(db: Session, check_in: CheckIn, kind: str) -> bool:
     return db.scalars(queued.limit(1)).first() is not None
 
 
-def _give_up(db: Session, check_in: CheckIn, now: datetime, code: str = "no_answer") -> None:
+def _give_up(db: Session, check_in: CheckIn, now: datetime, *, code: str) -> None:
     """Ends it. Answers given before the person stopped are read all the same; the ward is told unless it knows."""
     answered = 0
     if check_in.answers:
