@@ -55,5 +55,11 @@ fast: setup ## tests without browsers, on SQLite only, none that takes a minute
 chaos: setup ## 10,000 messages while everything is killed 200 times, on SQLite and PostgreSQL; the table, and exit 1 if anything is wrong
 	@$(PYTHON) -m tests.rig
 
+.PHONY: bench
+bench: setup ## messages a second and more, as ratios to others (PART=speed,peers,wait,codes,crash,claims,push): BENCHMARKS.md
+	@.ci/system-packages bench
+	@$(PYTHON) -m bench install
+	@$(PYTHON) -m bench messages $(if $(PART),--only $(PART)) $(if $(LETTERS),--letters $(LETTERS)) --write
+
 words: .venv/.installed ## bring the catalogues up to date with what the pages say
 	@$(PYTHON) .ci/catalogues update

@@ -52,7 +52,7 @@ class KeyRing:
 
     def index(self, text: str, place: str) -> str:
         """A keyed fingerprint (HMAC-SHA-256, hex) by which a sealed value can be found but not read."""
-        return hmac.new(self._index_key, f"{place}\0{text}".encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._index_key, f"{place}\0{text}".encode(), "sha256").hex()
 
 
 def token_hash(token: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -269,23 +269,16 @@ class Dispatcher:
     ) -> bool:
         """Sends these, and claims more while they are under way; False when cut short."""
         ledger = Ledger(self._sessions, clock, counts, self._heard)
-        in_flight = self._lanes[lane].in_flight
-        waiting: asyncio.Queue[tuple[Parcel, float] | None] = asyncio.Queue(in_flight)
-        workers = [asyncio.create_task(self._work(lane, waiting, ledger)) for _ in range(in_flight)]
-        drained = False
-        while parcels:
-            begin_before = monotonic() + outbox.BEGIN_WITHIN.total_seconds()
-            for parcel in parcels:
-                await waiting.put((parcel, begin_before))
+
+        def more() -> list[Parcel] | None:
             if self._stopping or (deadline and monotonic() > deadline):
-                break
-            parcels = self._claim(lane, clock, counts)
-            drained = not parcels
-        for _ in workers:
-            await waiting.put(None)
-        await asyncio.gather(*workers)
+                return None
+            return self._claim(lane, clock, counts)
+
+        tray = Tray(parcels, more, ledger)
+        await asyncio.gather(*(self._work(lane, tray, ledger) for _ in range(self._lanes[lane].in_flight)))
         await ledger.flush()
-        return drained
+        return tray.drained
 
     def _claim(self, lane: LaneName, clock: Clock, counts: Counter[str]) -> list[Parcel]:
         """The next letters to send. Visits letters that are only put aside until it has some to send or finds none."""
@@ -311,11 +304,9 @@ class Dispatcher:
         """Letters claimed before the lane was stopped are not begun any more."""
         self._lane_stopped |= lane_stopped
 
-    async def _work(
-        self, lane: LaneName, waiting: "asyncio.Queue[tuple[Parcel, float] | None]", ledger: "Ledger"
-    ) -> None:
-        while (item := await waiting.get()) is not None:
-            await ledger.add(await self._attempt(lane, *item))
+    async def _work(self, lane: LaneName, tray: "Tray", ledger: "Ledger") -> None:
+        while parcel := await tray.take():
+            await ledger.add(await self._attempt(lane, parcel, tray.begin_before))
 
     async def _attempt(self, lane: LaneName, parcel: Parcel, begin_before: float) -> Result:
         channel = self._channel
@@ -345,6 +336,36 @@ class Dispatcher:
             return Result(parcel, "unknown", code="our_fault")
 
 
+class Tray:
+    """Letters claimed and not begun. Who finds it empty claims more, after what has ended is written down.
+
+    So a crash leaves in doubt what is in flight and one claim, never more.
+    """
+
+    def __init__(
+        self, parcels: list[Parcel], more: Callable[[], list[Parcel] | None], ledger: "Ledger"
+    ) -> None:
+        self._more = more
+        self._ledger = ledger
+        self._closed = False
+        self.drained = False
+        self._fill(parcels)
+
+    async def take(self) -> Parcel | None:
+        """The next letter; None when there are no more, or no time."""
+        if not self._waiting and not self._closed:
+            await self._ledger.write()
+        if not self._waiting and not self._closed:
+            self._fill(self._more())
+        return self._waiting.popleft() if self._waiting else None
+
+    def _fill(self, parcels: list[Parcel] | None) -> None:
+        self._waiting = deque(parcels or ())
+        self._closed = not parcels
+        self.drained = parcels == []
+        self.begin_before = monotonic() + outbox.BEGIN_WITHIN.total_seconds()
+
+
 class Ledger:
     """Results on their way to the database: written at 64 or after 20 ms, so that a crash leaves few in doubt."""
 
@@ -366,7 +387,7 @@ class Ledger:
         """Takes a result; writes when there are many."""
         self._waiting.append(result)
         if len(self._waiting) >= FLUSH_AT:
-            await self._write()
+            await self.write()
         elif self._timer is None or self._timer.done():
             self._timer = asyncio.create_task(self._write_soon())
 
@@ -374,13 +395,14 @@ class Ledger:
         """Writes everything there is, also what a timer has in hand."""
         if self._timer is not None:
             await self._timer
-        await self._write()
+        await self.write()
 
     async def _write_soon(self) -> None:
         await asyncio.sleep(FLUSH_AFTER)
-        await self._write()
+        await self.write()
 
-    async def _write(self) -> None:
+    async def write(self) -> None:
+        """Writes what has ended so far."""
         results, self._waiting = self._waiting, []
         pause = 0.1
         while results:
@@ -409,7 +431,7 @@ class Lane:
     def __init__(self, in_flight: int, per_second: float) -> None:
         self.in_flight = in_flight
         self.pace = Pace(per_second)
-        self.claim_size = max(1, min(CLAIM_AT_MOST, int(per_second * CLAIM_SECONDS)))
+        self.claim_size = max(1, min(CLAIM_AT_MOST, in_flight, int(per_second * CLAIM_SECONDS)))
 
     async def pace_off(self) -> None:
         """Returns when the next call may be made."""

@@ -5,21 +5,23 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import cast
-from uuid import UUID, uuid4
+from secrets import token_hex
+from typing import Any, cast
+from uuid import UUID
 
 import structlog
 from jinja2 import TemplateError
-from sqlalchemy import Table, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import JSON, BindParameter, Table, Update, bindparam, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from companion.models import Meeting, Message, Patient, Relative
-from companion.models.base import Base
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
+from companion.use_cases import letter as post
 from companion.use_cases import message as letters
-from companion.use_cases.sign_in import issue_link
+from companion.use_cases.letter import Letter
+from companion.use_cases.sign_in import Words, issue_links
 from notifications import circuit
 from notifications.channels import Device, LaneName, Parcel
 from notifications.models import Delivery, PushSubscription
@@ -49,6 +51,50 @@ _UNDERWAY = text("message.state IN ('accepted', 'sent')")
 # A push that no device has acknowledged by then is sent as SMS; one about a meeting in good time before it.
 PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
 BEFORE_MEETING = timedelta(hours=2)
+
+_MESSAGE, _DELIVERY = cast(Table, Message.__table__), cast(Table, Delivery.__table__)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+# Made once: to build them anew for every batch would take longer than the database takes for them.
+_DUE = (
+    select(_MESSAGE.c.id, _MESSAGE.c.patient_id, _MESSAGE.c.relative_id)
+    .where(
+        _MESSAGE.c.state == "queued",
+        _MESSAGE.c.lane == bindparam("lane"),
+        _MESSAGE.c.next_attempt_at <= bindparam("now"),
+    )
+    .order_by(_MESSAGE.c.next_attempt_at, _MESSAGE.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_TAKE = (
+    _MESSAGE.update()
+    .where(_MESSAGE.c.id.in_(_IDS))
+    .values(
+        state="sending",
+        channel=bindparam("by"),
+        attempt=_MESSAGE.c.attempt + 1,
+        fence=_MESSAGE.c.fence + 1,
+        lease_until=bindparam("until"),
+        error_code=None,
+    )
+)
+_BEGIN = _DELIVERY.insert()
+_ACCEPTED = (
+    _MESSAGE.update()
+    .where(
+        _MESSAGE.c.id.in_(_IDS),
+        _MESSAGE.c.fence == bindparam("its_fence"),
+        _MESSAGE.c.state.in_(("sending", "unknown", "queued")),
+    )
+    .values(state="accepted", settled_at=bindparam("at"), lease_until=None)
+)
+_BY_SMS_NOW = (
+    _MESSAGE.update()
+    .where(_MESSAGE.c.id.in_(_IDS), _MESSAGE.c.fence == bindparam("its_fence"), _MESSAGE.c.state == "sending")
+    .values(
+        state="queued", channel="sms", next_attempt_at=bindparam("at"), waiting_since=None, lease_until=None
+    )
+)
 
 log = structlog.get_logger()
 
@@ -82,34 +128,22 @@ class Outbox:
         room = circuit.room(db, lane, limit, now)
         if not room:
             return [], Counter()
-        due = _held(db, lane, room, now)
-        counts: Counter[str] = Counter()
-        parcels = []
-        loaded = letters.load(db, due)
+        loaded = post.load(db, _held(db, lane, room, now))
         sent = letters.sent_lately(db, loaded, now) if lane == "batch" else {}
         # What tries out the SMS provider has to be an SMS.
         probing = room < limit
         devices = _devices(db, loaded, now) if by_push and lane == "batch" and not probing else {}
-        for letter in loaded:
-            standing = "expired" if now >= letter.valid_until else letters.standing(db, letter, now)
-            had = sent.get(letter.patient_id, []) if letter.patient_id else []
-            if standing == "send" and (
-                enough := letters.enough_until(letter, had, self._settings.messages_a_week, now)
-            ):
-                letter.error_code, standing = HELD_BACK, enough
-            if standing != "send":
-                counts[_put_aside(db, letter, standing, now)] += 1
-                continue
+        to_send, counts = self._sort(db, loaded, sent, now)
+        words = issue_links(db, [one for one in to_send if one.kind in WITH_LINK and _number(one)], now=now)
+        parcels = []
+        for one in to_send:
             try:
-                parcels.append(self._wrap(db, letter, devices, now))
-                if not letter.relative_id:
-                    had.append(now)
+                parcels.append(self._wrap(one, words.get(one.id), devices, now))
                 counts["claimed"] += 1
             except (TemplateError, LookupError, ValueError) as error:
                 # One letter without words must not hold up all the others.
-                log.error("no_words", kind=letter.kind, language=letter.language, error=type(error).__name__)
-                letter.state, letter.error_code, letter.settled_at = "failed", NO_WORDS, now
-                letters.could_not_deliver(db, letter, NO_WORDS, now=now)
+                log.error("no_words", kind=one.kind, language=one.language, error=type(error).__name__)
+                _without_words(db, db.get_one(Message, one.id), now)
                 counts["failed"] += 1
         db.flush()
         _take(db, parcels, now)
@@ -117,56 +151,85 @@ class Outbox:
             circuit.claimed(db, lane, now)
         return parcels, counts
 
-    def _wrap(self, db: Session, letter: Message, devices: Devices, now: datetime) -> Parcel:
-        person = letter.relative or letter.patient
-        address = letter.phone or (person.phone if person else None)
+    def _sort(
+        self, db: Session, loaded: Sequence[Letter], sent: dict[UUID, list[datetime]], now: datetime
+    ) -> tuple[list[Letter], Counter[str]]:
+        """The letters that go now; the others leave the line here, counted by how."""
+        to_send: list[Letter] = []
+        aside: dict[int, tuple[str | datetime, str | None]] = {}
+        for one in loaded:
+            standing: str | datetime = letters.standing(db, one, now) if now < one.valid_until else "expired"
+            had = sent.get(one.patient_id, []) if one.patient_id else []
+            if standing != "send":
+                aside[one.id] = standing, None
+            elif enough := letters.enough_until(one, had, self._settings.messages_a_week, now):
+                aside[one.id] = enough, HELD_BACK
+            else:
+                to_send.append(one)
+                if not one.relative_id:
+                    had.append(now)
+        counts: Counter[str] = Counter()
+        if not aside:
+            return to_send, counts
+        for message in db.scalars(select(Message).where(Message.id.in_(aside)).order_by(Message.id)):
+            standing, code = aside[message.id]
+            message.error_code = code or message.error_code
+            counts[_put_aside(db, message, standing, now)] += 1
+        return to_send, counts
+
+    def _wrap(self, letter: Letter, words: Words | None, devices: Devices, now: datetime) -> Parcel:
+        address = _number(letter)
         if not address:
             raise LookupError("a letter to nowhere")
-        words = issue_link(db, letter, now=now) if letter.kind in WITH_LINK else None
-        parcel = Parcel(
-            attempt_id=uuid4().hex,
+        attempt_id, product = token_hex(16), self._companion.product_name
+        if theirs := _by_push(letter, devices, now):
+            way: dict[str, Any] = {
+                "channel": "push",
+                "address": "",
+                "devices": theirs,
+                "body": push_payload(letter, words, attempt_id, product=product),
+                "topic": topic(letter),
+                "urgent": letter.meeting_id is not None,
+                "valid_for": min(letter.valid_until, _heard_by(letter, now)) - now,
+            }
+        else:
+            body = word(
+                letter,
+                words,
+                public_url=self._companion.public_url,
+                product=product,
+                institution=self._settings.institution,
+            )
+            way = {"address": address, "body": body, "valid_for": letter.valid_until - now}
+        return Parcel(
+            attempt_id=attempt_id,
             message_id=letter.id,
             attempt=letter.attempt + 1,
             fence=letter.fence + 1,
-            address=address,
-            body="",
             started_at=now,
-            valid_for=letter.valid_until - now,
             lane="code" if letter.lane == "code" else "batch",
+            **way,
         )
-        product = self._companion.product_name
-        if theirs := _by_push(letter, devices, now):
-            return replace(
-                parcel,
-                channel="push",
-                address="",
-                devices=theirs,
-                body=push_payload(letter, words, parcel.attempt_id, product=product),
-                topic=topic(letter),
-                urgent=letter.meeting_id is not None,
-                valid_for=min(parcel.valid_for, _heard_by(letter, now) - now),
-            )
-        body = word(
-            letter,
-            words,
-            public_url=self._companion.public_url,
-            product=product,
-            institution=self._settings.institution,
-        )
-        return replace(parcel, body=body)
+
+
+def _number(letter: Letter) -> str | None:
+    person = letter.relative or letter.patient
+    return letter.phone or (person.phone if person else None)
+
+
+def _without_words(db: Session, message: Message, now: datetime) -> None:
+    message.state, message.error_code, message.settled_at = "failed", NO_WORDS, now
+    letters.could_not_deliver(db, message, NO_WORDS, now=now)
 
 
 def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:
     """Letters that are due, held together with the people they go to: nobody says stop, or dies, between our look at them and
     our commit. Whoever's record another transaction has in hand this moment waits for the next claim.
     """
-    due = db.execute(
-        select(Message.id, Message.patient_id, Message.relative_id)
-        .where(Message.state == "queued", Message.lane == lane, Message.next_attempt_at <= now)
-        .order_by(Message.next_attempt_at, Message.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
+    due = db.connection().execute(_DUE, {"lane": lane, "now": now, "most": limit}).all()
+    if db.get_bind().dialect.name == "sqlite":
+        # There a transaction holds everything.
+        return [one.id for one in due]
     held: set[UUID | None] = {None}
     for person, ids in (
         (Patient, {one.patient_id for one in due}),
@@ -178,7 +241,7 @@ def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:
     return [one.id for one in due if {one.patient_id, one.relative_id} <= held]
 
 
-def _devices(db: Session, loaded: Sequence[Message], now: datetime) -> Devices:
+def _devices(db: Session, loaded: Sequence[Letter], now: datetime) -> Devices:
     """The devices of those of the letters' people who have asked for push, by patient."""
     wish = {
         letter.patient_id
@@ -194,14 +257,14 @@ def _devices(db: Session, loaded: Sequence[Message], now: datetime) -> Devices:
     return {patient_id: tuple(several) for patient_id, several in found.items()}
 
 
-def _by_push(letter: Message, devices: Devices, now: datetime) -> tuple[Device, ...]:
+def _by_push(letter: Letter, devices: Devices, now: datetime) -> tuple[Device, ...]:
     """The devices this letter goes to; none when it goes by SMS: it has tried push before, or there is no time to wait."""
     if letter.channel == "sms" or letter.relative_id or not letter.patient_id:
         return ()
     return devices.get(letter.patient_id, ()) if _heard_by(letter, now) > now else ()
 
 
-def _heard_by(letter: Message, now: datetime) -> datetime:
+def _heard_by(letter: Letter, now: datetime) -> datetime:
     """When a push sent now is sent as SMS, unless a device has acknowledged it."""
     moment = now + PUSH_IS_HEARD_WITHIN
     return min(moment, letter.meeting.starts_at - BEFORE_MEETING) if letter.meeting else moment
@@ -226,21 +289,11 @@ def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
         return
     for channel in ("sms", "push"):
         taken = [parcel.message_id for parcel in parcels if parcel.channel == channel]
-        db.execute(
-            update(Message)
-            .where(Message.id.in_(taken))
-            .values(
-                state="sending",
-                channel=channel,
-                attempt=Message.attempt + 1,
-                fence=Message.fence + 1,
-                lease_until=now + LEASE,
-                error_code=None,
-            )
-            .execution_options(synchronize_session=False)
-        )
-    db.execute(
-        insert(Delivery),
+        if taken:
+            values = {"ids": taken, "by": channel, "until": now + LEASE}
+            db.connection().execute(_TAKE, values)
+    db.connection().execute(
+        _BEGIN,
         [
             {
                 "id": parcel.attempt_id,
@@ -251,6 +304,8 @@ def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
                 "address": parcel.address,
                 "body": parcel.body,
                 "started_at": now,
+                "reconciled": 0,
+                "polled": 0,
             }
             for parcel in parcels
         ],
@@ -273,20 +328,11 @@ def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str
         arrived = doubted & {result.parcel.message_id for result in accepted}
         for message in db.scalars(select(Message).where(Message.id.in_(arrived))) if arrived else ():
             letters.found(db, message, now)
-        _move(db, accepted, ("sending", "unknown", "queued"), now, state="accepted", settled_at=now)
+        _move(db, _ACCEPTED, accepted, now)
     if later := by_outcome.get("later"):
         _queue_again(db, later, now)
     if by_sms_now := by_outcome.get("not_pushed"):
-        _move(
-            db,
-            by_sms_now,
-            ("sending",),
-            now,
-            state="queued",
-            channel="sms",
-            next_attempt_at=now,
-            waiting_since=None,
-        )
+        _move(db, _BY_SMS_NOW, by_sms_now, now)
     for result in by_outcome.get("unknown", []):
         _park(db, result, now)
     for result in by_outcome.get("failed", []):
@@ -339,66 +385,51 @@ def lock(db: Session, message_ids: Iterable[int]) -> set[int]:
 
 
 def _close_attempts(db: Session, results: Sequence[Result], now: datetime) -> None:
+    """One statement for all that ended in the same way; the provider's ids go in as one JSON value."""
     words = {"later": "not_processed", "not_pushed": "failed"}
-    table = _table(Delivery)
-    db.connection().execute(
-        table.update()
-        .where(
-            table.c.id == bindparam("its_id"), or_(table.c.outcome.is_(None), table.c.outcome == "unknown")
+    ended: dict[tuple[str, str | None], dict[str, str | None]] = {}
+    for result in results:
+        outcome = words.get(result.outcome, result.outcome)
+        ended.setdefault((outcome, result.code), {})[result.parcel.attempt_id] = result.provider_id
+    each = func.json_each_text if db.get_bind().dialect.name == "postgresql" else func.json_each
+    for (outcome, code), provider_ids in ended.items():
+        told = each(bindparam("told", provider_ids, type_=JSON)).table_valued("key", "value", name="told")
+        db.connection().execute(
+            _DELIVERY.update()
+            .where(
+                _DELIVERY.c.id == told.c.key,
+                or_(_DELIVERY.c.outcome.is_(None), _DELIVERY.c.outcome == "unknown"),
+            )
+            .values(outcome=outcome, provider_id=told.c.value, error_code=code, finished_at=now)
         )
-        .values(
-            outcome=bindparam("its_outcome"),
-            provider_id=bindparam("its_provider_id"),
-            error_code=bindparam("its_code"),
-            finished_at=bindparam("at"),
-        ),
-        [
-            {
-                "its_id": result.parcel.attempt_id,
-                "its_outcome": words.get(result.outcome, result.outcome),
-                "its_provider_id": result.provider_id,
-                "its_code": result.code,
-                "at": now,
-            }
-            for result in results
-        ],
-    )
 
 
-def _move(
-    db: Session, results: Sequence[Result], states: tuple[str, ...], now: datetime, **values: object
-) -> None:
-    """Changes the messages that are still in one of the states and have not been claimed anew since."""
-    table = _table(Message)
-    db.connection().execute(
-        table.update()
-        .where(
-            table.c.id == bindparam("its_id"),
-            table.c.fence == bindparam("its_fence"),
-            or_(*(table.c.state == state for state in states)),
-        )
-        .values(lease_until=None, **values),
-        [{"its_id": result.parcel.message_id, "its_fence": result.parcel.fence} for result in results],
-    )
+def _move(db: Session, change: Update, results: Sequence[Result], now: datetime) -> None:
+    """Changes the messages that are still as the change demands and have not been claimed anew since."""
+    # Nearly all of them are at their first.
+    by_fence: dict[int, list[int]] = {}
+    for result in results:
+        by_fence.setdefault(result.parcel.fence, []).append(result.parcel.message_id)
+    for fence, ids in by_fence.items():
+        db.connection().execute(change, {"ids": ids, "its_fence": fence, "at": now})
 
 
 def _queue_again(db: Session, results: Sequence[Result], now: datetime) -> None:
-    table = _table(Message)
     ids = [result.parcel.message_id for result in results]
     last_moments = dict(db.execute(select(Message.id, Message.valid_until).where(Message.id.in_(ids))).all())
     db.connection().execute(
-        table.update()
+        _MESSAGE.update()
         .where(
-            table.c.id == bindparam("its_id"),
-            table.c.fence == bindparam("its_fence"),
-            table.c.state == "sending",
+            _MESSAGE.c.id == bindparam("its_id"),
+            _MESSAGE.c.fence == bindparam("its_fence"),
+            _MESSAGE.c.state == "sending",
         )
         .values(
             state="queued",
             lease_until=None,
             next_attempt_at=bindparam("again_at"),
             error_code=bindparam("its_code"),
-            waiting_since=func.coalesce(table.c.waiting_since, now),
+            waiting_since=func.coalesce(_MESSAGE.c.waiting_since, now),
         ),
         [
             {
@@ -410,11 +441,6 @@ def _queue_again(db: Session, results: Sequence[Result], now: datetime) -> None:
             for result in results
         ],
     )
-
-
-def _table(entity: type[Base]) -> Table:
-    """The Core table: many rows in one statement, without objects."""
-    return cast(Table, entity.__table__)
 
 
 def backoff(result: Result) -> timedelta:

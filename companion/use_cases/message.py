@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
@@ -27,6 +27,7 @@ from companion.models import (
 from companion.rules.delivery_codes import explain
 from companion.rules.quiet_hours import next_allowed
 from companion.use_cases import flag
+from companion.use_cases.letter import ItsCheckIn, Letter, Person
 
 # The middle and the end of a conversation answer somebody who has just written.
 IN_CONVERSATION = frozenset({"next_question", "rest_by_phone"})
@@ -45,6 +46,20 @@ STRANGERS_A_DAY = 50
 _MOBILE = re.compile(r"\+47[49][0-9]{7}")
 # If nobody knows whether one of these arrived, a human had better ask.
 MATTERS = ABOUT_CHECK_IN | {"meeting", "meeting_moved", "meeting_cancelled"}
+
+_SENT = cast(Table, Message.__table__).c
+_SENT_AT = func.coalesce(_SENT.settled_at, _SENT.next_attempt_at)
+_SENT_LATELY = (
+    select(_SENT.patient_id, _SENT_AT)
+    .where(
+        _SENT.patient_id.in_(bindparam("patients", expanding=True)),
+        _SENT.relative_id.is_(None),
+        _SENT.lane == "batch",
+        _SENT.state.in_(MAY_HAVE_ARRIVED),
+        bindparam("since") < _SENT_AT,
+    )
+    .order_by(_SENT_AT)
+)
 
 
 def write(
@@ -166,7 +181,7 @@ def write_to_stranger(db: Session, phone: str, *, now: datetime) -> Message | No
     return letter
 
 
-def takes_messages(person: Patient | Relative, kind: str) -> bool:
+def takes_messages(person: Patient | Relative | Person, kind: str) -> bool:
     """Whether a letter of this kind may be sent to this person at all."""
     if not person.phone or person.phone_state != "ok":
         return False
@@ -175,46 +190,20 @@ def takes_messages(person: Patient | Relative, kind: str) -> bool:
     return person.died_on is None and (person.contact_by != "call" or kind in ASKED_FOR)
 
 
-def load(db: Session, ids: Iterable[int]) -> list[Message]:
-    """The letters with everything `standing` and the wording look at, in one query."""
-    return list(
-        db.scalars(
-            select(Message)
-            .where(Message.id.in_(list(ids)))
-            .options(
-                joinedload(Message.patient),
-                joinedload(Message.relative),
-                joinedload(Message.check_in).joinedload(CheckIn.plan),
-                joinedload(Message.meeting).joinedload(Meeting.host),
-            )
-            .order_by(Message.id)
-        )
-    )
-
-
-def sent_lately(db: Session, letters: Iterable[Message], now: datetime) -> dict[UUID, list[datetime]]:
+def sent_lately(
+    db: Session, letters: Iterable[Message | Letter], now: datetime
+) -> dict[UUID, list[datetime]]:
     """When the patients these letters are for were last sent something unasked, or may have been; the oldest first."""
-    patients = {letter.patient_id for letter in letters if letter.patient_id}
-    when = func.coalesce(Message.settled_at, Message.next_attempt_at)
-    rows = db.execute(
-        select(Message.patient_id, when)
-        .where(
-            Message.patient_id.in_(patients),
-            Message.relative_id.is_(None),
-            Message.lane == "batch",
-            Message.state.in_(MAY_HAVE_ARRIVED),
-            when > now - LOOK_BACK,
-        )
-        .order_by(when)
-    )
-    found: dict[UUID, list[datetime]] = {patient_id: [] for patient_id in patients}
-    for patient_id, moment in rows:
-        if patient_id:
-            found[patient_id].append(moment)
+    found: dict[UUID, list[datetime]] = {letter.patient_id: [] for letter in letters if letter.patient_id}
+    asked = {"patients": list(found), "since": now - LOOK_BACK}
+    for patient_id, moment in db.connection().execute(_SENT_LATELY, asked).all():
+        found[patient_id].append(moment)
     return found
 
 
-def enough_until(message: Message, sent: Sequence[datetime], a_week: int, now: datetime) -> datetime | None:
+def enough_until(
+    message: Message | Letter, sent: Sequence[datetime], a_week: int, now: datetime
+) -> datetime | None:
     """Until when the person has had enough messages; None when this one may go. An appointment is never held back."""
     if message.kind not in HELD_BACK or message.relative_id:
         return None
@@ -228,7 +217,7 @@ def enough_until(message: Message, sent: Sequence[datetime], a_week: int, now: d
     return until if until > now else None
 
 
-def standing(db: Session, message: Message, now: datetime) -> Literal["send", "cancel"] | datetime:
+def standing(db: Session, message: Message | Letter, now: datetime) -> Literal["send", "cancel"] | datetime:
     """What is to become of a letter that is due: `send`, `cancel` because it is no longer wanted, or a later moment.
 
     Asked inside the claim, so nothing that was decided before it can be overlooked.
@@ -243,7 +232,7 @@ def standing(db: Session, message: Message, now: datetime) -> Literal["send", "c
     return "send" if allowed <= now else allowed
 
 
-def _check_in_asks(db: Session, message: Message) -> bool:
+def _check_in_asks(db: Session, message: Message | Letter) -> bool:
     """The check-in is open as it was when the letter was written, and what a question of it asks has no answer yet."""
     if message.kind not in ABOUT_CHECK_IN | IN_CONVERSATION:
         return True
@@ -260,14 +249,14 @@ def _check_in_asks(db: Session, message: Message) -> bool:
     return as_then and (link_id is None or _still_asked_by_sms(db, message, link_id))
 
 
-def _still_asked_by_sms(db: Session, message: Message, link_id: str) -> bool:
+def _still_asked_by_sms(db: Session, message: Message | Letter, link_id: str) -> bool:
     person = message.patient
     agreed = person is not None and person.sms_agreed_at is not None and person.contact_by == "sms"
     given = select(Answer.id).where(Answer.check_in_id == message.check_in_id, Answer.link_id == link_id)
     return agreed and db.execute(given.limit(1)).first() is None
 
 
-def _overtaken(message: Message, check_in: CheckIn) -> bool:
+def _overtaken(message: Message | Letter, check_in: CheckIn | ItsCheckIn) -> bool:
     """After an outage or a weekend: the reminder goes instead of a first letter that never went, a new asking instead of an old
     reminder. Both at once would be one too many.
     """
@@ -277,7 +266,7 @@ def _overtaken(message: Message, check_in: CheckIn) -> bool:
     return check_in.postponed > 0 and asked_at is not None and message.created_at < asked_at
 
 
-def meeting_stands(message: Message) -> bool:
+def meeting_stands(message: Message | Letter) -> bool:
     """The meeting is as the letter says; when it has been moved since, a later letter says so."""
     meeting = message.meeting
     if meeting is None:
@@ -288,7 +277,7 @@ def meeting_stands(message: Message) -> bool:
     return meeting.state == "offered" and (not told or datetime.fromisoformat(told) == meeting.starts_at)
 
 
-def _welcome(db: Session, message: Message, now: datetime) -> bool:
+def _welcome(db: Session, message: Message | Letter, now: datetime) -> bool:
     """Whether the relationship the letter rests on still is: an active plan for *welcome*, a grant for a relative."""
     if message.relative_id is not None:
         return bool(_granted_patients(db, message, now))
@@ -298,7 +287,7 @@ def _welcome(db: Session, message: Message, now: datetime) -> bool:
     return db.execute(active.limit(1)).first() is not None
 
 
-def _granted_patients(db: Session, message: Message, now: datetime) -> list[Patient]:
+def _granted_patients(db: Session, message: Message | Letter, now: datetime) -> list[Patient]:
     """The patients who let this relative in now; for a meeting, the one it is about, if that one may invite the relative."""
     grants = select(Grant).where(
         Grant.relative_id == message.relative_id, Grant.withdrawn_at.is_(None), Grant.valid_until > now

@@ -4,14 +4,14 @@ Wrong tries are counted in the caller's transaction: a caller that shows a `wron
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
 import phonenumbers
-from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy import CursorResult, Table, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from companion.crypto import token_hash
@@ -33,6 +33,7 @@ from companion.rules import national_id as national_ids
 from companion.rules.access import Actor, ActorKind, Level
 from companion.rules.cadence import local_day
 from companion.use_cases import message
+from companion.use_cases.letter import Letter
 
 TRIES = 5
 LINK_LIFE = timedelta(days=14)
@@ -74,36 +75,50 @@ class Landing:
 # --- letters ----------------------------------------------------------------------------------------------------------
 
 
-def issue_link(db: Session, letter: Message, *, now: datetime) -> Words:
-    """The link and typed code of a letter, made while it is worded; only their hashes are kept.
+def issue_links(db: Session, letters: Iterable[Message | Letter], *, now: datetime) -> dict[int, Words]:
+    """The links and typed codes of letters, by letter, made while they are worded; only their hashes are kept.
 
     A `sign_in_code` letter has no link: its `token` is empty and its code opens `enter_code`.
     """
-    code = f"{secrets.randbelow(1_000_000):06d}"
-    if letter.kind == "sign_in_code":
-        asked = db.scalar(select(OneTimeCode).where(OneTimeCode.message_id == letter.id))
-        if asked is not None:
-            asked.code_index = code
-            db.flush()
-        return Words(token="", code=code)
-    token = secrets.token_urlsafe(16)
-    db.add(
-        LinkToken(
-            token_hash=token_hash(token),
-            code_index=code,
-            phone_index=_phone_of(letter),
-            message_id=letter.id,
-            purpose="meeting" if letter.meeting_id else "check_in" if letter.check_in_id else "home",
-            patient_id=letter.patient_id,
-            relative_id=letter.relative_id,
-            check_in_id=letter.check_in_id,
-            meeting_id=letter.meeting_id,
-            created_at=now,
-            expires_at=max(letter.valid_until, now + LINK_LIFE),
-        )
-    )
-    db.flush()
-    return Words(token=token, code=code)
+    issued: dict[int, Words] = {}
+    links = []
+    for letter in letters:
+        code = f"{secrets.randbelow(1_000_000):06d}"
+        if letter.kind == "sign_in_code":
+            db.execute(update(OneTimeCode).where(OneTimeCode.message_id == letter.id).values(code_index=code))
+            issued[letter.id] = Words(token="", code=code)
+            continue
+        token = secrets.token_urlsafe(16)
+        issued[letter.id] = Words(token=token, code=code)
+        links.append(_link_row(letter, token, code, now))
+    if links:
+        db.connection().execute(_KEEP_LINKS, links)
+    return issued
+
+
+def issue_link(db: Session, letter: Message, *, now: datetime) -> Words:
+    """The link and typed code of one letter."""
+    return issue_links(db, [letter], now=now)[letter.id]
+
+
+_KEEP_LINKS = insert(cast(Table, LinkToken.__table__))
+
+
+def _link_row(letter: Message | Letter, token: str, code: str, now: datetime) -> dict[str, Any]:
+    return {
+        "token_hash": token_hash(token),
+        "code_index": code,
+        "phone_index": _phone_of(letter),
+        "message_id": letter.id,
+        "purpose": "meeting" if letter.meeting_id else "check_in" if letter.check_in_id else "home",
+        "patient_id": letter.patient_id,
+        "relative_id": letter.relative_id,
+        "check_in_id": letter.check_in_id,
+        "meeting_id": letter.meeting_id,
+        "created_at": now,
+        "expires_at": max(letter.valid_until, now + LINK_LIFE),
+        "tries": 0,
+    }
 
 
 # --- links and typed codes --------------------------------------------------------------------------------------------
@@ -478,7 +493,7 @@ def _recognised(db: Session, before: SignIn | None, pid: str, now: datetime) -> 
     return relative
 
 
-def _phone_of(letter: Message) -> str | None:
+def _phone_of(letter: Message | Letter) -> str | None:
     person = letter.patient or letter.relative
     return person.phone if person else letter.phone
 

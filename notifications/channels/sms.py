@@ -12,6 +12,7 @@ from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
+from yarl import URL
 
 from companion.rules.delivery_codes import explain
 from notifications.channels import Later, Never, News, Parcel, Uncertain
@@ -22,6 +23,7 @@ _VALIDITY = (timedelta(seconds=1), timedelta(seconds=36000))
 # Its clock and ours may differ.
 _CLOCKS_DIFFER_BY = timedelta(minutes=1)
 _MOST_ANSWERS_LOOKED_AT = 50
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 # Looks and polls that the dispatcher has under way beside the letters.
 _ASKING = 32
 _SDK_BASE = "https://api.twilio.com"
@@ -62,6 +64,7 @@ class TwilioChannel:
             async with self._session.post(
                 self._url,
                 data=self._form(parcel),
+                headers=_FORM,
                 allow_redirects=False,
                 timeout=self._timeouts[parcel.lane],
             ) as answer:
@@ -101,17 +104,19 @@ class TwilioChannel:
         await self._session.close()
         await asyncio.sleep(0)
 
-    def _form(self, parcel: Parcel) -> dict[str, str]:
+    def _form(self, parcel: Parcel) -> bytes:
         service = self._settings.messaging_service_sid
         sender = {"MessagingServiceSid": service} if service else {"From": self._settings.sender}
         validity = min(max(parcel.valid_for, _VALIDITY[0]), _VALIDITY[1])
-        return sender | {
+        fields = sender | {
             "To": parcel.address,
             "Body": parcel.body,
             "StatusCallback": f"{self._callback}{parcel.attempt_id}",
             "ValidityPeriod": str(int(validity.total_seconds())),
             "SmartEncoded": "false",
         }
+        # Given as fields, aiohttp would take as long for them as for all the rest of the call.
+        return URL.build(query=fields).raw_query_string.encode()
 
     def _read(self, status: int, headers: Mapping[str, str], body: bytes) -> str:
         if status == 429:

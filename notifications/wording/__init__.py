@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from babel.dates import format_date, format_datetime
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from companion.models import Message
 from companion.rules.cadence import to_local
+from companion.use_cases.letter import Letter
 from companion.use_cases.sign_in import Words
 
 # The rest carry no link: there is nothing to do, or the answer is the message itself.
@@ -58,7 +59,7 @@ _GSM_7_TWICE = frozenset("\f^{}\\[~]|€")
 
 
 def word(
-    letter: Message,
+    letter: Message | Letter,
     words: Words | None,
     *,
     public_url: str,
@@ -88,7 +89,7 @@ def word(
             "short": f"{host}/k",
             "code": f"{words.code[:3]} {words.code[3:]}",
         }
-    template = _environment().get_template(f"{letter.kind}/sms.{letter.language}.txt")
+    template = _template(f"{letter.kind}/sms.{letter.language}.txt")
     shortest = said = plain_marks(template.render(values))
     for dispensable in ("name", "institution", "who"):
         if segments(said) == 1:
@@ -105,12 +106,12 @@ def plain_marks(text: str) -> str:
     return text.translate(_PLAIN)
 
 
-def push_payload(letter: Message, words: Words | None, attempt_id: str, *, product: str) -> str:
+def push_payload(letter: Message | Letter, words: Words | None, attempt_id: str, *, product: str) -> str:
     """What the service worker gets (JSON): words for a locked screen, where a tap leads, and the id it acknowledges.
 
     Only that browser can open it, so it may hold the link; the words on the screen tell no more than that there is something.
     """
-    said = _environment().get_template(f"{letter.kind}/push.{letter.language}.txt").render(product=product)
+    said = _template(f"{letter.kind}/push.{letter.language}.txt").render(product=product)
     return json.dumps(
         {
             "title": product,
@@ -124,7 +125,7 @@ def push_payload(letter: Message, words: Words | None, attempt_id: str, *, produ
     )
 
 
-def topic(letter: Message) -> str:
+def topic(letter: Message | Letter) -> str:
     """What a push is about, as its push service may know it (RFC 8030, 5.4): the next word on the same thing replaces it."""
     about = letter.check_in_id or letter.meeting_id or f"{letter.kind}:{letter.patient_id}"
     return urlsafe_b64encode(sha256(str(about).encode()).digest()).decode()[:32]
@@ -142,9 +143,14 @@ def spoken_day(day: str, language: str) -> str:
 
 def segments(text: str) -> int:
     """How many SMS parts the text takes: 160 or 153 GSM-7 units, else 70 or 67 UTF-16 units."""
-    if all(letter in _GSM_7 or letter in _GSM_7_TWICE for letter in text):
+    letters = set(text)
+    if letters <= _GSM_7:
+        return 1 if len(text) <= 160 else -(-len(text) // 153)
+    if letters <= _GSM_7 | _GSM_7_TWICE:
         # A two-unit letter is never split between two parts.
         return _parts([2 if letter in _GSM_7_TWICE else 1 for letter in text], 160, 153)
+    if max(letters) <= "\uffff":
+        return 1 if len(text) <= 70 else -(-len(text) // 67)
     return _parts([len(letter.encode("utf-16-le")) // 2 for letter in text], 70, 67)
 
 
@@ -157,6 +163,11 @@ def _parts(units: list[int], alone: int, joined: int) -> int:
             parts, room = parts + 1, joined
         room -= unit
     return parts
+
+
+@cache
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
 
 
 @cache

@@ -156,4 +156,4 @@ def test_such_markup_would_be_found(markup: str) -> None:
 def test_make_offers_what_is_promised() -> None:
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
     offered = set(re.findall(r"^  make ([a-z-]+) ", said, re.MULTILINE))
-    assert {"run", "test", "setup", "fast", "clean-demo", "help"} <= offered
+    assert {"run", "test", "bench", "setup", "fast", "clean-demo", "help"} <= offered
