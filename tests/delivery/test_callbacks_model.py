@@ -60,7 +60,7 @@ def test_every_order_ends_as_the_model_says(shared_sqlite: Engine) -> None:
     wrong = []
     with Session(shared_sqlite, autoflush=False) as db:
         for before, told in cases:
-            letter = Message(kind="reply", lane="code", state=before, attempt=1, fence=1)
+            letter = Message(kind="reply", lane="code", dedupe_key="case", state=before, attempt=1, fence=1)
             letter.error_code = receipts.NOT_FOUND if before == "failed" else None
             attempt = Delivery(id="a", attempt=1, fence=1)
             for status in told:
