@@ -5,9 +5,10 @@ What is not surely understood is left for a human. Nobody is ever taken off the 
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import combinations
 
 from companion.rules.triage import crisis_quote
 
@@ -136,6 +137,29 @@ _WORDS: Mapping[str, ReplyKind] = {
     **dict.fromkeys(_NO, ReplyKind.NO),
     **dict.fromkeys(_NOT_TODAY, ReplyKind.NOT_TODAY),
 }
+# The words beside the digits of a question (`notifications/wording/asks.*`), for who writes them instead of the digit.
+_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "very_good": ("svært bra", "very good", "hui bures"),
+    "good": ("bra", "good", "bures"),
+    "ok": ("passe", "sånn passe", "so so", "dábálaš"),
+    "bad": ("dårlig", "dårleg", "bad", "heittot"),
+    "very_bad": ("svært dårlig", "svært dårleg", "very bad", "hui heittot"),
+    "yes": ("ja", "yes", "lea"),
+    "not_yet": ("ikke ennå", "ikkje enno", "ikke enda", "not yet", "ii vel"),
+    "unknown": ("vet ikke", "veit ikkje", "jeg vet ikke", "do not know", "dont know", "in dieđe"),
+    "nobody_contacted": ("ingen tok kontakt", "no contact yet", "ii oktavuohta"),
+    "waiting_list": ("venteliste", "waiting list", "vuordán"),
+    "too_ill": ("orker ikke", "orkar ikkje", "not up to it", "in nagot"),
+    "no_transport": ("ingen skyss", "no transport", "váilu sáhttu"),
+    "not_understood": ("forstår ikke", "forstår ikkje", "not clear to me", "in ipmir"),
+    "not_wanted": ("vil ikke", "vil ikkje", "do not want to", "in hálit"),
+    "other": ("annet", "anna", "other", "eará"),
+    "no": ("nei", "no", "ii"),
+    "a_little": ("litt", "a little", "veahá"),
+    "clearly": ("mye", "mykje", "a lot", "ollu"),
+    "true": ("ja", "yes", "juo"),
+    "false": ("nei", "no", "in"),
+}
 _NUMBERS: Mapping[str, str] = {
     word: str(number)
     for words in (
@@ -216,14 +240,38 @@ def classify(body: str, crisis_words: Iterable[str] = ()) -> Reply:
     if crisis_quote([body], crisis_words):
         return Reply(ReplyKind.CRISIS)
     plain = unicodedata.normalize("NFKC", body).casefold()
-    words = re.sub(r"[^\w\s]|_", " ", plain).split()
+    words = _without_courtesies(_split(plain))
+    if not words:
+        return Reply(ReplyKind.UNKNOWN)
+    return _number(words, plain) or _word(words) or Reply(ReplyKind.UNKNOWN)
+
+
+def option_meant(body: str, options: Sequence[str]) -> str | None:
+    """The option that was written in words, perhaps after its digit ("2 ikke ennå"); None when it is surely none of these."""
+    words = _split(unicodedata.normalize("NFKC", body).casefold().replace("'", ""))
+    # Greetings may stand around it, and "bures" is both a greeting and an answer: the longest that fits.
+    for first, last in sorted(
+        combinations(range(min(len(words), 10) + 1), 2), key=lambda cut: cut[0] - cut[1]
+    ):
+        if not _COURTESIES.issuperset((*words[:first], *words[last:])):
+            continue
+        said = " ".join(words[first:last])
+        for digit, code in enumerate(options, 1):
+            if said.removeprefix(f"{digit} ") in _OPTIONS.get(code, ()):
+                return code
+    return None
+
+
+def _split(plain: str) -> list[str]:
+    return re.sub(r"[^\w\s]|_", " ", plain).split()
+
+
+def _without_courtesies(words: list[str]) -> list[str]:
     while words and words[0] in _COURTESIES:
         words = words[1:]
     while words and words[-1] in _COURTESIES:
         words = words[:-1]
-    if not words:
-        return Reply(ReplyKind.UNKNOWN)
-    return _number(words, plain) or _word(words) or Reply(ReplyKind.UNKNOWN)
+    return words
 
 
 def _number(words: list[str], plain: str) -> Reply | None:

@@ -50,7 +50,7 @@ def receive(db: Session, phone: str, text: str, *, now: datetime) -> bool:
         by_sms.heard(db, patients, now=now)
         _tell(db, patients, relatives, "wants_contact", "red", None, now)
         _answer(db, patients, relatives, "call", now)
-    elif not by_sms.take(db, patients, said, now=now):
+    elif not by_sms.take(db, patients, said, text, now=now):
         _tell(db, patients, relatives, "reply_not_understood", "amber", text, now)
         _answer(db, patients, relatives, "not_understood", now)
     return True

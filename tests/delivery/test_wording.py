@@ -16,6 +16,7 @@ from companion.models import Meeting, Message, Patient, Professional
 from companion.models.messages import MESSAGE_KINDS
 from companion.rules import questionnaire
 from companion.rules.questionnaire import Item
+from companion.rules.replies import option_meant
 from companion.use_cases.sign_in import Words
 from notifications import wording
 from notifications.wording import segments, word
@@ -170,6 +171,17 @@ def test_the_digits_follow_the_options_of_the_questionnaire() -> None:
     assert "1 svært dårlig\n2 passe\n3 svært bra\n" in text("next_question", "nb", params=backwards)
     with pytest.raises(UndefinedError):
         text("next_question", "nb", params=backwards | {"options": ["unheard_of"]})
+
+
+@pytest.mark.parametrize("ask", ["how", "started", "why", "worse", "contact"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_who_writes_the_words_instead_of_the_digit_is_understood(language: str, ask: str) -> None:
+    options = digits(neutral_questions()[ask])
+    said = text("next_question", language, params=asking(ask, hint=True)).splitlines()[-len(options) :]
+    for code, line in zip(options, said, strict=True):
+        words = line.split(maxsplit=1)[1]
+        for written in (words, words.upper(), f"{words}.", line, f"Takk, {words}"):
+            assert option_meant(written, options) == code, written
 
 
 def test_the_first_question_as_it_comes() -> None:

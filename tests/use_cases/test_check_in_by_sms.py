@@ -280,6 +280,14 @@ def test_what_is_not_understood_goes_to_a_human_and_the_conversation_goes_on(pho
     assert phone.write("4", at(7, 12)) == ["2/5 started 1"]
 
 
+def test_who_writes_the_words_beside_the_digit_has_answered(phone: ButtonPhone) -> None:
+    assert phone.write("Passe", at(7, 11)) == ["2/5 started 1"]
+    assert phone.write("ikke ennå, takk", at(7, 12)) == ["3/6 why 1"]
+    assert phone.write("1 ingen tok kontakt", at(7, 13)) == ["4/6 started 2"]
+    assert phone.write("ikke passe", at(7, 14)) == ["not_understood"]
+    assert phone.flags == [("reply_not_understood", "amber")]
+
+
 def test_crisis_words_are_red_and_no_machine_answers(phone: ButtonPhone) -> None:
     assert phone.write("Jeg vil ikke leve lenger", at(7, 11)) == []
     assert phone.flags == [("crisis_words", "red")]

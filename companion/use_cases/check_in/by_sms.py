@@ -22,7 +22,7 @@ from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item
 from companion.rules.quiet_hours import next_allowed
-from companion.rules.replies import Reply, ReplyKind
+from companion.rules.replies import Reply, ReplyKind, option_meant
 from companion.use_cases import message
 from companion.use_cases.check_in.afterwards import Ending
 from companion.use_cases.check_in.answering import finish, postpone, save
@@ -129,8 +129,11 @@ def heard(db: Session, patients: Sequence[Patient], *, now: datetime) -> None:
     db.flush()
 
 
-def take(db: Session, patients: Sequence[Patient], said: Reply, *, now: datetime) -> bool:
-    """Takes what was said as an answer in the conversation on this number. False: a human has to read it."""
+def take(db: Session, patients: Sequence[Patient], said: Reply, text: str, *, now: datetime) -> bool:
+    """Takes what was said (`text`, understood as `said`) as an answer in the conversation on this number.
+
+    False: a human has to read it.
+    """
     talking = _open(db, patients)
     if not talking:
         return _already_answered(db, patients, said, now)
@@ -141,22 +144,22 @@ def take(db: Session, patients: Sequence[Patient], said: Reply, *, now: datetime
     if said.kind is ReplyKind.NOT_TODAY or said == Reply(ReplyKind.NUMBER, "0"):
         _not_today(db, check_in, now)
         return True
-    if said.kind not in (ReplyKind.NUMBER, ReplyKind.YES, ReplyKind.NO):
-        return False
-    return _answered(db, check_in, said, now)
+    return _answered(db, check_in, said, text, now)
 
 
-def _answered(db: Session, check_in: CheckIn, said: Reply, now: datetime) -> bool:
+def _answered(db: Session, check_in: CheckIn, said: Reply, text: str, now: datetime) -> bool:
     asking = asking_of(db, check_in)
     letters = _letters(db, check_in)
     last = next((one for one in letters if one.state in message.MAY_HAVE_ARRIVED), None)
     if last is None:
         return False
+    value = _value(said, text, last.params["options"])
+    if value is None and said.kind not in (ReplyKind.NUMBER, ReplyKind.YES, ReplyKind.NO):
+        return False
     item = _at_hand(asking)
     if item is None:
         _go_on(db, check_in, asking, now)
         return True
-    value = _value(said, last.params["options"])
     if last.params["link_id"] != item.link_id:
         on_its_way = letters[0].state == "queued" and letters[0].params["link_id"] == item.link_id
         if on_its_way:
@@ -170,12 +173,14 @@ def _answered(db: Session, check_in: CheckIn, said: Reply, now: datetime) -> boo
     return True
 
 
-def _value(said: Reply, options: Sequence[str]) -> str | None:
-    """The option that was meant, as the letter numbered them; None when there is no such one."""
+def _value(said: Reply, text: str, options: Sequence[str]) -> str | None:
+    """The option that was meant, by its words or as the letter numbered them; None when there is no such one."""
+    if meant := option_meant(text, options):
+        return meant
     if said.kind is ReplyKind.NUMBER:
         digit = int(said.value or 0)
         return options[digit - 1] if 1 <= digit <= len(options) else None
-    words = YES if said.kind is ReplyKind.YES else NO
+    words = {ReplyKind.YES: YES, ReplyKind.NO: NO}.get(said.kind, ())
     return next((code for code in options if code in words), None)
 
 
