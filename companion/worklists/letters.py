@@ -16,6 +16,7 @@ from companion.models import CheckIn, Flag, Meeting, Message, Patient, PatientUn
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day, to_utc
 from companion.use_cases.again import Sent, latest, sent
+from companion.use_cases.check_in import LAST_WORDS
 from companion.use_cases.flag import follows
 
 DAYS = 14
@@ -209,7 +210,9 @@ def _patient(db: Session, who: Actor, patient_id: UUID, now: datetime) -> tuple[
 
 
 _told_of: ColumnElement[bool] = or_(
-    Message.lane == "batch", Message.state.in_((*GROUPS["not_arrived"], *GROUPS["uncertain"]))
+    Message.lane == "batch",
+    Message.kind.in_(LAST_WORDS),
+    Message.state.in_((*GROUPS["not_arrived"], *GROUPS["uncertain"])),
 )
 
 
