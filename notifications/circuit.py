@@ -29,14 +29,14 @@ PROBE_LASTS = timedelta(seconds=90)
 log = structlog.get_logger()
 
 
-def room(db: Session, lane: str, limit: int, now: datetime) -> int:
-    """How many letters of the lane may be claimed: `limit`, one when it is to be tried out, or none."""
+def room(db: Session, lane: str, limit: int, now: datetime) -> tuple[int, bool]:
+    """How many letters of the lane may be claimed, `limit`, one or none; and whether that one is to try the provider out."""
     if lane != LANE or _state(db) == "closed":
-        return limit
+        return limit, False
     row = _held(db)
     if row.state == "closed":
-        return limit
-    return 1 if row.until is None or row.until <= now else 0
+        return limit, False
+    return (1, True) if row.until is None or row.until <= now else (0, False)
 
 
 def claimed(db: Session, lane: str, now: datetime) -> None:

@@ -105,11 +105,11 @@ class Dispatcher:
         counts = Counter(dict.fromkeys((*(name for name, _ in STEPS), *OUTCOMES, *AFTERWARDS, "errors"), 0))
         for name, step in STEPS:
             self._step(name, step, now, counts)
-        looking = asyncio.create_task(self._look_for_uncertain(clock, counts))
-        polling = asyncio.create_task(self._poll(clock, counts))
+        deadline = monotonic() + deliver_at_most if deliver_at_most else None
+        looking = asyncio.create_task(self._look_for_uncertain(clock, deadline, counts))
+        polling = asyncio.create_task(self._poll(clock, deadline, counts))
         # What is not found is queued again, so this tick may carry it; a provider slow to answer holds up nobody.
         await asyncio.wait({looking}, timeout=LOOK_FIRST)
-        deadline = monotonic() + deliver_at_most if deliver_at_most else None
         drained = await self._deliver(clock, deadline, {looking, polling}, counts)
         self._step(*STEPS[0], now, counts)
         self._step("delivery_unknown", receipts.stop_waiting, now, counts)
@@ -150,7 +150,7 @@ class Dispatcher:
             counts["errors"] += 1
             _report(name, error)
 
-    async def _look_for_uncertain(self, clock: Clock, counts: Counter[str]) -> None:
+    async def _look_for_uncertain(self, clock: Clock, deadline: float | None, counts: Counter[str]) -> None:
         """Looks at the provider for letters of which nobody knows whether it took them."""
         try:
             with self._sessions.begin() as db:
@@ -164,7 +164,7 @@ class Dispatcher:
                         if provider_ids is not None:
                             became = outbox.looked(db, parcel, provider_ids, clock.now())
                             counts["reconciled"] += became != "unknown"
-                if None in found:
+                if None in found or _past(deadline):
                     return
         except Exception as error:
             counts["errors"] += 1
@@ -178,20 +178,21 @@ class Dispatcher:
             log.warning("look_failed", code=error.code)
             return None
 
-    async def _poll(self, clock: Clock, counts: Counter[str]) -> None:
-        """Asks what became of letters of which we have heard nothing; at most once a minute."""
+    async def _poll(self, clock: Clock, deadline: float | None, counts: Counter[str]) -> None:
+        """Asks what became of letters of which we have heard nothing; at most once a minute, and until the deadline."""
         now = clock.now()
         if self._polled_at and abs(now - self._polled_at) < POLL_EVERY:
             return
         self._polled_at = now
         try:
-            while not self._stopping:
+            while not self._stopping and not _past(deadline):
                 with self._sessions.begin() as db:
                     underway = receipts.to_ask_about(db, now, POLL_AT_ONCE)
                 if not underway:
                     return
                 answers = await asyncio.gather(*map(self._ask, underway))
                 with self._sessions.begin() as db:
+                    outbox.lock(db, [asked.message_id for asked in underway])
                     for asked, (answered, news) in zip(underway, answers, strict=True):
                         if answered:
                             receipts.keep_answer(
@@ -271,7 +272,7 @@ class Dispatcher:
         ledger = Ledger(self._sessions, clock, counts, self._heard)
 
         def more() -> list[Parcel] | None:
-            if self._stopping or (deadline and monotonic() > deadline):
+            if self._stopping or _past(deadline):
                 return None
             return self._claim(lane, clock, counts)
 
@@ -404,8 +405,12 @@ class Ledger:
     async def write(self) -> None:
         """Writes what has ended so far."""
         results, self._waiting = self._waiting, []
+        if results:
+            await self._keep(results)
+
+    async def _keep(self, results: list[Result]) -> None:
         pause = 0.1
-        while results:
+        while True:
             try:
                 with self._sessions.begin() as db:
                     now = self._clock.now()
@@ -423,6 +428,13 @@ class Ledger:
                 _report("settle", error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
+            except Exception as error:
+                # A fault of our own in one of them must not take the others with it; that one ends as uncertain.
+                _report("settle", error)
+                if len(results) > 1:
+                    for result in results:
+                        await self._keep([result])
+                return
 
 
 class Lane:
@@ -463,6 +475,10 @@ class Pace:
             self._slowed_at = now
             self._gap = min(max(self._gap * 1.5, self._shortest_gap), LONGEST_GAP)
             self._next = max(self._next, now)
+
+
+def _past(deadline: float | None) -> bool:
+    return deadline is not None and monotonic() > deadline
 
 
 def _report(step: str, error: BaseException) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 from jinja2 import TemplateError
-from sqlalchemy import JSON, BindParameter, Table, Update, bindparam, func, or_, select, text, update
+from sqlalchemy import JSON, BindParameter, Table, Update, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from companion.models import Meeting, Message, Patient, Relative
@@ -25,13 +25,14 @@ from companion.use_cases.sign_in import Words, issue_links
 from notifications import circuit
 from notifications.channels import Device, LaneName, Parcel
 from notifications.models import Delivery, PushSubscription
-from notifications.receipts import NOT_FOUND
+from notifications.receipts import NOT_FOUND, UNDERWAY
 from notifications.settings import Settings
 from notifications.wording import WITH_LINK, push_payload, topic, word
 
 LANES = ("code", "batch")
 Devices = dict[UUID, tuple[Device, ...]]
 NO_WORDS = "no_words"
+UNREADABLE = "unreadable"
 # Handed back untried: it says nothing about the provider.
 NOT_BEGUN = "not_begun"
 HELD_BACK = "weekly_cap"
@@ -47,7 +48,6 @@ LOOK_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
 CALLS_END_WITHIN = timedelta(minutes=1)
 # However the clock jumps: the provider's list may lag behind, and another dispatcher may still be in the call.
 BETWEEN_LOOKS = timedelta(minutes=5)
-_UNDERWAY = text("message.state IN ('accepted', 'sent')")
 # A push that no device has acknowledged by then is sent as SMS; one about a meeting in good time before it.
 PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
 BEFORE_MEETING = timedelta(hours=2)
@@ -125,13 +125,12 @@ class Outbox:
         Each is asked once more how it stands; those no longer wanted, out of time or due at another hour leave the line here.
         With `by_push` those who have asked for it get a push, to all their devices.
         """
-        room = circuit.room(db, lane, limit, now)
+        room, probing = circuit.room(db, lane, limit, now)
         if not room:
             return [], Counter()
-        loaded = post.load(db, _held(db, lane, room, now))
+        loaded = _readable(db, _held(db, lane, room, now), now)
         sent = letters.sent_lately(db, loaded, now) if lane == "batch" else {}
         # What tries out the SMS provider has to be an SMS.
-        probing = room < limit
         devices = _devices(db, loaded, now) if by_push and lane == "batch" and not probing else {}
         to_send, counts = self._sort(db, loaded, sent, now)
         words = issue_links(db, [one for one in to_send if one.kind in WITH_LINK and _number(one)], now=now)
@@ -158,7 +157,9 @@ class Outbox:
         to_send: list[Letter] = []
         aside: dict[int, tuple[str | datetime, str | None]] = {}
         for one in loaded:
-            standing: str | datetime = letters.standing(db, one, now) if now < one.valid_until else "expired"
+            standing: str | datetime = letters.standing(db, one, now)
+            if standing != "cancel" and now >= one.valid_until:
+                standing = "expired"
             had = sent.get(one.patient_id, []) if one.patient_id else []
             if standing != "send":
                 aside[one.id] = standing, None
@@ -210,6 +211,20 @@ class Outbox:
             lane="code" if letter.lane == "code" else "batch",
             **way,
         )
+
+
+def _readable(db: Session, ids: Sequence[int], now: datetime) -> list[Letter]:
+    """The letters. One that cannot be read (a key that is gone, a damaged row) ends here, and must not hold up the others."""
+    try:
+        return post.load(db, ids)
+    except ValueError:
+        if len(ids) > 1:
+            return [letter for one in ids for letter in _readable(db, [one], now)]
+    failed = {"state": "failed", "error_code": UNREADABLE, "settled_at": now}
+    db.execute(update(Message).where(Message.id.in_(ids)).values(failed))
+    # Neither can its person be read, so no unit can be told: whoever reads the log has to be.
+    log.critical("unreadable_letter", message=ids[0])
+    return []
 
 
 def _number(letter: Letter) -> str | None:
@@ -360,7 +375,7 @@ def fall_back(db: Session, now: datetime, limit: int = 500) -> int:
         select(Message)
         .outerjoin(Meeting, Meeting.id == Message.meeting_id)
         .where(
-            _UNDERWAY,
+            UNDERWAY,
             Message.channel == "push",
             or_(Message.settled_at <= now - PUSH_IS_HEARD_WITHIN, Meeting.starts_at <= now + BEFORE_MEETING),
         )
@@ -371,6 +386,8 @@ def fall_back(db: Session, now: datetime, limit: int = 500) -> int:
     for message in unheard:
         message.state, message.channel, message.settled_at = "queued", "sms", None
         message.next_attempt_at, message.waiting_since, message.error_code = now, None, None
+        # A late word of the push service's own says nothing about the SMS.
+        message.fence += 1
     return len(unheard)
 
 

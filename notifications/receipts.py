@@ -54,7 +54,7 @@ RESEND_AFTER = timedelta(minutes=30)
 # When we ask what became of a letter, counted from its sending, and when we stop expecting to hear.
 POLL_AFTER = (timedelta(minutes=15), timedelta(hours=2), timedelta(hours=24))
 WAIT_AT_MOST = timedelta(hours=72)
-_UNDERWAY = text("message.state IN ('accepted', 'sent')")
+UNDERWAY = text("message.state IN ('accepted', 'sent')")
 
 log = structlog.get_logger()
 
@@ -228,6 +228,8 @@ def _not_delivered(
     message.lease_until, message.error_code = None, code
     if may_resend:
         message.state, message.next_attempt_at, message.waiting_since = "queued", now + RESEND_AFTER, None
+        # Our own late "yes" to the earlier attempt says nothing about this one.
+        message.fence += 1
         return
     message.state, message.settled_at = told, now
     letters.could_not_deliver(db, message, code, now=now)
@@ -251,6 +253,7 @@ def _worth_another_try(db: Session, message: Message, code: str, now: datetime) 
 class Underway:
     """An attempt of which we have not heard the end."""
 
+    message_id: int
     attempt_id: str
     provider_id: str
     age: timedelta
@@ -265,10 +268,10 @@ def to_ask_about(db: Session, now: datetime, limit: int) -> list[Underway]:
         )
     )
     rows = db.execute(
-        select(Delivery.id, Delivery.provider_id, Delivery.started_at)
+        select(Delivery.message_id, Delivery.id, Delivery.provider_id, Delivery.started_at)
         .join(Message, Message.id == Delivery.message_id)
         .where(
-            _UNDERWAY,
+            UNDERWAY,
             Delivery.channel == "sms",
             Delivery.outcome == "accepted",
             Delivery.provider_id.is_not(None),
@@ -278,8 +281,8 @@ def to_ask_about(db: Session, now: datetime, limit: int) -> list[Underway]:
         .limit(limit)
     )
     return [
-        Underway(attempt_id, provider_id, now - started_at)
-        for attempt_id, provider_id, started_at in rows
+        Underway(message_id, attempt_id, provider_id, now - started_at)
+        for message_id, attempt_id, provider_id, started_at in rows
         if provider_id
     ]
 
@@ -298,7 +301,7 @@ def stop_waiting(db: Session, now: datetime, limit: int = 500) -> int:
     ended = (
         select(Message.id)
         .join(Delivery, and_(Delivery.message_id == Message.id, Delivery.attempt == Message.attempt))
-        .where(_UNDERWAY, old)
+        .where(UNDERWAY, old)
         .limit(limit)
     )
     never_known = (

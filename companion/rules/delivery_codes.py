@@ -78,6 +78,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         # Our own.
         "expired": Code(_("den ble ikke sendt i tide"), _CALL, permanent=False),
         "not_found": Code(_("den kom aldri av gårde"), _CALL, permanent=False),
+        "unreadable": Code(_("opplysningene om mottakeren kan ikke leses"), OPERATOR),
         "no_words": Code(_("vi mangler teksten på dette språket"), OPERATOR),
         "unspecified": Code(_("leverandøren sier ikke hvorfor"), _LATER),
     }

@@ -32,8 +32,6 @@ from companion.use_cases.letter import ItsCheckIn, Letter, Person
 # The middle and the end of a conversation answer somebody who has just written.
 IN_CONVERSATION = frozenset({"next_question", "rest_by_phone"})
 CODE_LANE = frozenset({"sign_in_code", "new_link", "reply", "all_answered"}) | IN_CONVERSATION
-# The person asked for these a moment ago, so they reach also those who otherwise want to be phoned.
-ASKED_FOR = CODE_LANE
 ABOUT_CHECK_IN = frozenset({"check_in", "reminder", "question", "question_again"})
 # What can wait for another day when somebody has had enough messages.
 HELD_BACK = ABOUT_CHECK_IN | {"welcome"}
@@ -187,7 +185,7 @@ def takes_messages(person: Patient | Relative | Person, kind: str) -> bool:
         return False
     if isinstance(person, Relative):
         return True
-    return person.died_on is None and (person.contact_by != "call" or kind in ASKED_FOR)
+    return person.died_on is None and (person.contact_by != "call" or kind in CODE_LANE)
 
 
 def sent_lately(
@@ -328,7 +326,7 @@ def never_confirmed(db: Session, message: Message, now: datetime) -> None:
 
 def found(db: Session, message: Message, now: datetime) -> None:
     """The letter had arrived after all: nothing is left for a human to do."""
-    if message.state in ("unknown", "undelivered", "delivery_unknown"):
+    if message.state in ("unknown", "undelivered", "delivery_unknown", "failed", "expired"):
         settle_doubts(db, message.id, now)
 
 
