@@ -600,7 +600,8 @@ class Chaos:
             again += ["own"] * (taken[tries[-1].id] > 1 if tries else 0)
             duplicates.update(again)
             resent_codes += bool(again) and letter.lane == "code"
-            if why := why_lost(letter, bool(tries), letter.id in flagged):
+            denied = any(attempt.outcome == "not_found" for attempt in tries)
+            if why := why_lost(letter, bool(tries), denied, letter.id in flagged):
                 lost.append(f"{letter.kind} {letter.state} {letter.error_code}: {why}")
         reminders = sum(letter.lane == "batch" for letter in letters)
         doubts = sum(
@@ -655,13 +656,13 @@ def why_again(attempt: Delivery, times: int) -> str:
     return {"undelivered": "handset", "not_found": "doubt"}.get(attempt.outcome or "", "own")
 
 
-def why_lost(letter: Message, taken: bool, flagged: bool) -> str:
-    """What is wrong with where the letter ended; empty when all is well."""
+def why_lost(letter: Message, taken: bool, denied: bool, flagged: bool) -> str:
+    """What is wrong with where the letter ended; empty when all is well. `denied`: we say of a taken attempt that it was not."""
     if letter.state in ("queued", "sending"):
         return "stands still"
     if letter.state in ("accepted", "sent", "delivered", "undelivered") and not taken:
         return "never reached the provider"
-    if letter.error_code == "not_found" and taken:
+    if letter.state == "failed" and denied:
         return "was taken, and we say it was not"
     if (
         letter.state in ("failed", "expired", "unknown", "undelivered")
