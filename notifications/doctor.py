@@ -14,7 +14,6 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 import aiohttp
 import structlog
-from py_vapid import Vapid, VapidException
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from sqlalchemy import Engine, func, select
@@ -29,6 +28,7 @@ from companion.worklists import standing
 from notifications import inbound
 from notifications.outbox import BEGIN_WITHIN, LEASE
 from notifications.settings import Settings, TwilioSettings, VapidSettings
+from notifications.vapid import public_key
 
 MOST_PER_SECOND = 10_000.0
 MOST_IN_FLIGHT = 1_000
@@ -204,28 +204,26 @@ def _vapid(vapid: VapidSettings) -> Iterator[Finding]:
     if not key and not subject:
         yield Finding("note", "push: no VAPID_PRIVATE_KEY, so everybody gets SMS")
         return
-    if not key:
-        yield _never(
-            "VAPID_SUBJECT is set, VAPID_PRIVATE_KEY is not; make one with 'python -m notifications vapid'"
-        )
-    elif not _is_p256(key):
-        yield _never(
-            "VAPID_PRIVATE_KEY is no P-256 private key; make one with 'python -m notifications vapid'"
-        )
+    unread = _unread(vapid)
+    if unread:
+        yield _never(unread)
     if not re.fullmatch(r"mailto:[^@\s]+@[^@\s]+|https://[^\s/]+\S*", subject):
         yield _never(
             "VAPID_SUBJECT must say whom push services can reach: mailto:drift@example.no, or an https address"
         )
-    elif key and _is_p256(key):
+    elif not unread:
         yield Finding("ok", f"push: key readable, {subject}")
 
 
-def _is_p256(key: str) -> bool:
+def _unread(vapid: VapidSettings) -> str:
+    """What is wrong with the key; empty when it does."""
+    if not vapid.private_key.get_secret_value():
+        return "VAPID_SUBJECT is set, VAPID_PRIVATE_KEY is not; make one with: python -m notifications vapid"
     try:
-        read = Vapid.from_string(private_key=key)
-        return str(read.private_key.curve.name) == "secp256r1"
-    except (ValueError, TypeError, AttributeError, VapidException):
-        return False
+        public_key(vapid)
+    except Misconfigured as error:
+        return str(error)
+    return ""
 
 
 def _names(names: Iterable[str]) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from py_vapid import Vapid, VapidException
 from py_vapid.utils import b64urlencode
@@ -51,8 +52,10 @@ class Signer:
 
 def _read(settings: VapidSettings) -> Vapid:
     try:
-        return Vapid.from_string(private_key=settings.private_key.get_secret_value())
+        read = Vapid.from_string(private_key=settings.private_key.get_secret_value())
+        # An RSA key is read too, and has no curve.
+        if isinstance(getattr(read.private_key, "curve", None), SECP256R1):
+            return read
     except (ValueError, TypeError, VapidException):
-        raise Misconfigured(
-            "VAPID_PRIVATE_KEY is no P-256 key; make one with: python -m notifications vapid"
-        ) from None
+        pass
+    raise Misconfigured("VAPID_PRIVATE_KEY is no P-256 key; make one with: python -m notifications vapid")

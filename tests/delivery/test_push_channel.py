@@ -12,6 +12,9 @@ from uuid import uuid4
 
 import pytest
 import structlog
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from py_vapid.utils import b64urlencode
 from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
@@ -404,6 +407,17 @@ def test_wrong_settings_are_named(sessions: sessionmaker[Session]) -> None:
     with pytest.raises(Misconfigured, match="VAPID_SUBJECT"):
         vapid.Signer(KEY.model_copy(update={"subject": "drift"}))
     assert not VapidSettings(private_key=SecretStr(""), subject="").ready
+
+
+@pytest.mark.parametrize("key", [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)])
+def test_a_readable_key_that_is_not_p256_is_refused_where_the_web_starts(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
+) -> None:
+    raw = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    wrong = KEY.model_copy(update={"private_key": SecretStr(b64urlencode(raw))})
+    for start in (vapid.public_key, vapid.Signer):
+        with pytest.raises(Misconfigured, match="no P-256"):
+            start(wrong)
 
 
 def test_the_public_half_is_a_point_a_browser_takes() -> None:
