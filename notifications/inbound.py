@@ -19,7 +19,7 @@ log = structlog.get_logger()
 class Act(Protocol):
     """What the domain does about an SMS."""
 
-    def __call__(self, db: Session, phone: str, text: str, *, now: datetime) -> bool: ...
+    def __call__(self, db: Session, phone: str, text: str, *, said_at: datetime, now: datetime) -> bool: ...
 
 
 def handle(db: Session, now: datetime, limit: int = 100, act: Act = reply.receive) -> int:
@@ -46,7 +46,7 @@ def failing(db: Session) -> int:
 def _handled(db: Session, inbound: Inbound, now: datetime, act: Act) -> bool:
     try:
         with db.begin_nested():
-            if not act(db, inbound.phone, inbound.body, now=now):
+            if not act(db, inbound.phone, inbound.body, said_at=inbound.at, now=now):
                 log.error("grave_words_from_unknown_number", inbound=inbound.id)
         inbound.handled_at = now
         return True

@@ -19,6 +19,8 @@ CLOSES = time(20)
 EARLIEST_OWN_HOUR = time(6)
 LATEST_OWN_HOUR = time(21, 30)
 OWN_HOUR_LASTS = timedelta(hours=1)
+# For so long somebody who wrote to us may be waiting for the answer.
+ANSWER_IS_USEFUL = timedelta(hours=1)
 # What the person is waiting for this minute never waits for the morning.
 EXEMPT_KINDS = frozenset(
     {
@@ -46,6 +48,11 @@ def next_allowed(kind: str, at_utc: datetime, personal_hour: time | None) -> dat
             if start >= at_utc:
                 return start
         day += timedelta(days=1)
+
+
+def answer_from(said_at: datetime, now: datetime, personal_hour: time | None) -> datetime:
+    """When to answer what was said: at once, but when it has lain so long that nobody waits, by day."""
+    return now if now - said_at <= ANSWER_IS_USEFUL else next_allowed("reminder", now, personal_hour)
 
 
 def may_choose(hour: time) -> bool:

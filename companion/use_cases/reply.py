@@ -4,7 +4,7 @@ Whoever reaches a human is told so, once a day.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
@@ -12,16 +12,16 @@ from sqlalchemy.orm import Session, joinedload
 from companion.library import crisis_words
 from companion.models import Grant, Patient, Relative
 from companion.rules.cadence import local_day
+from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from
 from companion.rules.replies import ReplyKind, classify
 from companion.use_cases import flag, message, plan
 from companion.use_cases.check_in import by_sms
 
-ANSWER_IS_USEFUL = timedelta(hours=1)
 
-
-def receive(db: Session, phone: str, text: str, *, now: datetime) -> bool:
+def receive(db: Session, phone: str, text: str, *, said_at: datetime, now: datetime) -> bool:
     """Acts on an SMS from a number. Several people may share it: what is said goes for all of them.
 
+    `said_at`: when it came to us. What has lain for long, as after an outage, is not answered in the night.
     Nobody here knows the person behind an unknown number: it is told, once, whom to call. False: there is nobody to tell of
     a grave message, so whoever runs the house has to be.
     """
@@ -45,14 +45,14 @@ def receive(db: Session, phone: str, text: str, *, now: datetime) -> bool:
         _stop(db, patients, relatives, now)
     elif said.kind is ReplyKind.START:
         _start(db, patients, relatives, now)
-        _answer(db, patients, relatives, "started", now)
+        _answer(db, patients, relatives, "started", said_at, now)
     elif said.kind is ReplyKind.CALL_ME:
         by_sms.heard(db, patients, now=now)
         _tell(db, patients, relatives, "wants_contact", "red", None, now)
-        _answer(db, patients, relatives, "call", now)
-    elif not by_sms.take(db, patients, said, text, now=now):
+        _answer(db, patients, relatives, "call", said_at, now)
+    elif not by_sms.take(db, patients, said, text, said_at=said_at, now=now):
         _tell(db, patients, relatives, "reply_not_understood", "amber", text, now)
-        _answer(db, patients, relatives, "not_understood", now)
+        _answer(db, patients, relatives, "not_understood", said_at, now)
     return True
 
 
@@ -121,18 +121,25 @@ def _patients_of(db: Session, relatives: Sequence[Relative], now: datetime) -> l
 
 
 def _answer(
-    db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], about: str, now: datetime
+    db: Session,
+    patients: Sequence[Patient],
+    relatives: Sequence[Relative],
+    about: str,
+    said_at: datetime,
+    now: datetime,
 ) -> None:
     """One answer of each sort to a phone a day, however often it writes: two machines must not talk to each other."""
     people: list[Patient | Relative] = [*patients, *relatives]
     # On a shared phone one answer is enough; one who takes none does not silence the others.
     for person in [person for person in people if message.takes_messages(person, "reply")][:1]:
+        begins = answer_from(said_at, now, person.hour if isinstance(person, Patient) else None)
         message.write(
             db,
             "reply",
             to=person,
             now=now,
             params={"about": about},
-            valid_until=now + ANSWER_IS_USEFUL,
+            not_before=begins,
+            valid_until=begins + ANSWER_IS_USEFUL,
             dedupe_key=f"reply:{about}:{person.id}:{local_day(now)}",
         )

@@ -144,6 +144,27 @@ def test_a_question_that_cannot_be_carried_reaches_the_ward(line: Line) -> None:
     assert line.read(select(Flag.code)) == ["undeliverable"]
 
 
+def test_pressed_twice_with_a_tick_between_is_one_answer(line: Line) -> None:
+    line.tick(at(7))
+    (asked,) = line.write("2", at(7, 11))
+    assert asked.startswith("2 av 5")
+    assert line.write("2", at(7, 11) + timedelta(seconds=1)) == []
+    assert (line.answers(), line.read(select(Flag.code))) == (["good"], [])
+    assert line.write("2", at(7, 11, 1))[0].startswith("3 av 6")
+
+
+def test_after_an_outage_the_conversation_goes_on_by_day(line: Line) -> None:
+    line.tick(at(7))
+    line.clock.at = at(7, 19)
+    assert post(line.client, INBOUND, {"MessageSid": "SM99", "From": line.number, "Body": "2"}) == 200
+    # The dispatcher has been away until now.
+    assert line.tick(at(8, 2)) == []
+    assert line.answers() == ["good"]
+    (asked,) = line.tick(at(8, 10))
+    assert asked.startswith("2 av 5")
+    assert line.write("1", at(8, 10, 1))[0].startswith("3 av 5")
+
+
 def test_nonsense_changes_nothing_and_never_fails(line: Line) -> None:
     line.tick(at(7))
     for n, text in enumerate(("", "\x00", "٣", "1" * 1600, "<b>2</b>", "2;DROP TABLE", "🙂", "2.5", "1/0")):
@@ -162,7 +183,7 @@ def speak(db: Session, ward: SmallWard, template: str) -> list[str]:
     check_in.ask_due(db, at(day))
     texts: list[str] = []
     read = 0
-    for n in range(60):
+    for _ in range(60):
         new = select(Message).where(Message.id > read, Message.patient_id == odd.id).order_by(Message.id)
         (letter,) = db.scalars(new)
         read, letter.state = letter.id, "accepted"
@@ -170,8 +191,8 @@ def speak(db: Session, ward: SmallWard, template: str) -> list[str]:
         if "ask" not in letter.params:
             break
         wrong = letter.params["ask"] in ("how", "why") and not letter.params["hint"]
-        minute = at(day, 11) + timedelta(minutes=n)
-        reply.receive(db, str(odd.phone), "9" if wrong else "2", now=minute)
+        minute = letter.next_attempt_at + timedelta(minutes=1)
+        reply.receive(db, str(odd.phone), "9" if wrong else "2", said_at=minute, now=minute)
     assert len(texts) > 4 * 3 * len(TITLES)
     return texts
 

@@ -287,7 +287,7 @@ def test_an_inbound_our_rules_fail_on_reaches_a_human_as_it_stands(ward: SmallWa
     assert kari.phone
     receipts.keep_inbound(ward.db, "1", kari.phone, "Hei på deg", now=at(0))
 
-    def fails(db: Session, phone: str, text: str, *, now: datetime) -> bool:
+    def fails(db: Session, phone: str, text: str, *, said_at: datetime, now: datetime) -> bool:
         raise RuntimeError("our rules")
 
     handled = [

@@ -292,7 +292,8 @@ def test_the_timeline_says_that_somebody_answered_by_sms(
             if asked is None or "ask" not in asked.params:
                 break
             asked.state = "accepted"
-            reply.receive(db, cast.KARI_PHONE, "1", now=now + timedelta(minutes=n))
+            minute = now + timedelta(minutes=n + 1)
+            reply.receive(db, cast.KARI_PHONE, "1", said_at=minute, now=minute)
         db.commit()
     assert "Første spørsmål på SMS: sendt" in johan.open(case).text
     johan.as_professional(desk.ward.sofia)

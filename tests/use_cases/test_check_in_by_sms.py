@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ class ButtonPhone:
     def write(self, text: str, now: datetime) -> list[str]:
         """The patient writes, and reads what comes back."""
         assert self.odd.phone
-        assert reply.receive(self.db, self.odd.phone, text, now=now)
+        assert reply.receive(self.db, self.odd.phone, text, said_at=now, now=now)
         return self.receive()
 
     def receive(self) -> list[str]:
@@ -177,8 +177,8 @@ def test_the_same_answers_lead_to_the_same_as_on_the_web(
         said = "" if link_id.endswith(".text") else next(rest)
         link_id = check_in.save(db, themselves(kari), asked.id, link_id, [said], now=at(7, 12))
     check_in.finish(db, themselves(kari), asked.id, now=at(7, 12))
-    for digit in digits:
-        phone.write(digit, at(7, 12))
+    for n, digit in enumerate(digits):
+        phone.write(digit, at(7, 12, n))
     assert phone.day(7).state == "answered"
     assert came_of(db, phone.odd) == came_of(db, kari)
 
@@ -251,7 +251,7 @@ def test_who_has_not_agreed_gets_the_link(db: Session, ward: SmallWard) -> None:
     check_in.ask_due(db, at(7))
     assert db.scalars(select(Message.kind)).all() == ["check_in"]
     assert kari.phone
-    reply.receive(db, kari.phone, "2", now=at(7, 11))
+    reply.receive(db, kari.phone, "2", said_at=at(7, 11), now=at(7, 11))
     assert db.scalars(select(Flag.code)).all() == ["reply_not_understood"]
     assert db.scalars(select(Answer)).all() == []
 
@@ -356,16 +356,72 @@ def test_an_answer_on_the_web_in_between_is_not_answered_twice(db: Session, phon
 def test_a_digit_pressed_twice_is_one_answer(db: Session, phone: ButtonPhone) -> None:
     assert phone.odd.phone
     for _ in range(3):
-        reply.receive(db, phone.odd.phone, "2", now=at(7, 11))
+        reply.receive(db, phone.odd.phone, "2", said_at=at(7, 11), now=at(7, 11))
     assert phone.answers == [("how", "good")]
     assert phone.receive() == ["2/5 started 1"]
     assert phone.flags == []
 
 
+@pytest.mark.parametrize("between", [timedelta(0), timedelta(seconds=1), timedelta(seconds=4)])
+def test_the_second_press_is_no_answer_to_a_question_nobody_has_read(
+    phone: ButtonPhone, between: timedelta
+) -> None:
+    assert phone.write("2", at(7, 11)) == ["2/5 started 1"]
+    # The next question has gone out; the same digit comes again, sooner than anybody reads.
+    assert phone.write("2", at(7, 11) + between) == []
+    assert (phone.answers, phone.flags) == ([("how", "good")], [])
+    assert phone.write("2", at(7, 11) + timedelta(seconds=5)) == ["3/6 why 1"]
+
+
+def test_another_digit_before_the_next_question_was_read_is_no_guess(phone: ButtonPhone) -> None:
+    phone.write("2", at(7, 11))
+    assert phone.write("4", at(7, 11) + timedelta(seconds=1)) == ["not_understood"]
+    assert phone.answers == [("how", "good")]
+    assert phone.flags == [("reply_not_understood", "amber")]
+
+
+def test_what_was_pressed_before_a_question_went_out_is_not_its_answer_however_late_it_is_read(
+    db: Session, phone: ButtonPhone
+) -> None:
+    """The second press lay with us while the first was answered, or while the provider was away."""
+    assert phone.odd.phone
+    phone.write("2", at(7, 11))
+    reply.receive(db, phone.odd.phone, "2", said_at=at(7, 11), now=at(7, 11, 30))
+    waited = db.scalars(select(Message).where(Message.kind == "next_question")).one()
+    waited.next_attempt_at = at(7, 11, 20)
+    reply.receive(db, phone.odd.phone, "2", said_at=at(7, 11, 20), now=at(7, 11, 30))
+    assert (phone.answers, phone.flags, phone.receive()) == ([("how", "good")], [], [])
+
+
+@pytest.mark.parametrize(
+    ("said_at", "now", "answered"),
+    [
+        (at(7, 19), at(7, 20), at(7, 20)),
+        (at(7, 19), at(8, 2), at(8, 10)),
+        (at(7, 12), at(7, 15), at(7, 15)),
+        (at(7, 23), at(7, 23, 1), at(7, 23, 1)),
+    ],
+)
+def test_nobody_is_answered_in_the_night_when_what_they_said_has_lain_for_hours(
+    db: Session, phone: ButtonPhone, said_at: datetime, now: datetime, answered: datetime
+) -> None:
+    assert phone.odd.phone
+    question = db.scalars(select(Message)).one()
+    question.next_attempt_at = at(7)
+    phone.odd.hour = time(10)
+    for text in ("hva er dette", "2", "0"):
+        reply.receive(db, phone.odd.phone, text, said_at=said_at, now=now)
+    letters = db.scalars(select(Message).where(Message.id > question.id)).all()
+    assert [told(letter) for letter in letters] == ["not_understood", "2/5 started 1", "postponed"]
+    for letter in letters:
+        assert (letter.not_before, letter.next_attempt_at) == (answered, answered)
+        assert letter.valid_until == answered + timedelta(hours=1)
+
+
 def test_another_digit_before_the_next_question_came_is_no_guess(db: Session, phone: ButtonPhone) -> None:
     assert phone.odd.phone
-    reply.receive(db, phone.odd.phone, "2", now=at(7, 11))
-    reply.receive(db, phone.odd.phone, "4", now=at(7, 11))
+    reply.receive(db, phone.odd.phone, "2", said_at=at(7, 11), now=at(7, 11))
+    reply.receive(db, phone.odd.phone, "4", said_at=at(7, 11), now=at(7, 11))
     assert phone.answers == [("how", "good")]
     assert phone.flags == [("reply_not_understood", "amber")]
 
@@ -374,7 +430,7 @@ def test_a_digit_before_the_first_question_went_out_is_for_a_human(db: Session, 
     phone = ButtonPhone(db, ward, odd(ward))
     check_in.ask_due(db, at(7))
     assert phone.odd.phone
-    reply.receive(db, phone.odd.phone, "2", now=at(7))
+    reply.receive(db, phone.odd.phone, "2", said_at=at(7), now=at(7))
     assert phone.answers == []
     assert phone.flags == [("reply_not_understood", "amber")]
 
@@ -413,7 +469,7 @@ def test_the_next_question_is_not_sent_when_things_have_changed(
     db: Session, phone: ButtonPhone, turn: str
 ) -> None:
     assert phone.odd.phone
-    reply.receive(db, phone.odd.phone, "2", now=at(7, 11))
+    reply.receive(db, phone.odd.phone, "2", said_at=at(7, 11), now=at(7, 11))
     letter = db.scalars(select(Message).where(Message.kind == "next_question")).one()
     assert (letter.lane, message.standing(db, letter, at(7, 23))) == ("code", "send")
     sofia = phone.ward.colleague("Sofia Berg", "post3")
@@ -422,7 +478,7 @@ def test_the_next_question_is_not_sent_when_things_have_changed(
     elif turn == "pause":
         plan.pause(db, sofia, phone.odd.id, "wish", now=at(7, 12))
     elif turn == "postponed":
-        reply.receive(db, phone.odd.phone, "0", now=at(7, 12))
+        reply.receive(db, phone.odd.phone, "0", said_at=at(7, 12), now=at(7, 12))
     else:
         contact.change_contact(
             db, sofia, phone.odd.id, phone.odd.phone, "call", answers_by_sms=True, now=at(7, 12)
@@ -452,7 +508,7 @@ def test_two_on_one_phone_are_asked_one_by_sms_and_one_by_a_human(db: Session, w
     # The digit is the answer of the one who was asked.
     asked[0].state = "accepted"
     assert first.phone
-    reply.receive(db, first.phone, "2", now=at(7, 11))
+    reply.receive(db, first.phone, "2", said_at=at(7, 11), now=at(7, 11))
     answered = db.scalars(select(CheckIn.patient_id).join(Answer, Answer.check_in_id == CheckIn.id)).all()
     assert answered == [asked[0].patient_id]
 
@@ -464,7 +520,7 @@ def test_with_two_open_conversations_nobody_guesses_whose_answer_it_is(db: Sessi
         letter.state = "accepted"
     share_a_phone(ward, first, second)
     assert first.phone
-    reply.receive(db, first.phone, "2", now=at(7, 11))
+    reply.receive(db, first.phone, "2", said_at=at(7, 11), now=at(7, 11))
     assert db.scalars(select(Answer)).all() == []
     assert db.scalars(select(Flag.code)).all() == ["reply_not_understood"] * 2
 
@@ -520,11 +576,11 @@ def test_two_dispatchers_take_one_digit_once(engine: Engine) -> None:
 
         def another_dispatcher() -> None:
             with Session(engine) as other:
-                reply.receive(other, number, "2", now=at(7, 11))
+                reply.receive(other, number, "2", said_at=at(7, 11), now=at(7, 11))
                 other.commit()
 
         with ThreadPoolExecutor(1) as pool:
-            reply.receive(db, number, "2", now=at(7, 11))
+            reply.receive(db, number, "2", said_at=at(7, 11), now=at(7, 11))
             beside = pool.submit(another_dispatcher)
             db.commit()
             beside.result(30)

@@ -1,7 +1,7 @@
 """The whole check-in by SMS, for people who agreed to it: one question a message, answered by one digit.
 
 Where a conversation stands is written nowhere: the question at hand is the first that may be asked neutrally and has no
-answer, and what the person was asked last is the latest letter that may have reached them. Where the two differ, as when
+answer, and what the person was asked last is the latest letter that may have reached them in time to be read. Where the two differ, as when
 somebody answered on the web in between, a digit is not taken for the answer to another question: the present one is sent.
 
 What cannot be asked neutrally is left for the telephone or the web. Free text is not asked for; whoever writes of their own
@@ -9,6 +9,7 @@ accord reaches a human. There is one conversation at a time on a number: nobody 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from companion.models import CheckIn, Message, Patient, Plan
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item
-from companion.rules.quiet_hours import next_allowed
+from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from, next_allowed
 from companion.rules.replies import Reply, ReplyKind, option_meant
 from companion.use_cases import message
 from companion.use_cases.check_in.afterwards import Ending
@@ -41,7 +42,8 @@ YES: Final = ("yes", "true")
 NO: Final = ("no", "not_yet", "false")
 # The same question so many times; then somebody had better help.
 ASKED_AT_MOST = 4
-ANSWER_IS_USEFUL = timedelta(hours=1)
+# Nobody gets a question, reads it and has answered it in less.
+READ_AND_ANSWERED = timedelta(seconds=5)
 # For so long afterwards a digit or a word of thanks belongs to what was answered.
 STILL_TALKING = timedelta(days=3)
 
@@ -122,6 +124,14 @@ def _params(item: Item, ask: str, *, point: int, number: int, total: int) -> dic
 # --- the conversation ---------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """When something was said, and when we hear it: hours later after an outage."""
+
+    said_at: datetime
+    now: datetime
+
+
 def heard(db: Session, patients: Sequence[Patient], *, now: datetime) -> None:
     """Somebody in a conversation wrote something: the patience with them is counted from here."""
     for check_in in _open(db, patients):
@@ -129,28 +139,31 @@ def heard(db: Session, patients: Sequence[Patient], *, now: datetime) -> None:
     db.flush()
 
 
-def take(db: Session, patients: Sequence[Patient], said: Reply, text: str, *, now: datetime) -> bool:
+def take(
+    db: Session, patients: Sequence[Patient], said: Reply, text: str, *, said_at: datetime, now: datetime
+) -> bool:
     """Takes what was said (`text`, understood as `said`) as an answer in the conversation on this number.
 
     False: a human has to read it.
     """
+    when = _Heard(said_at, now)
     talking = _open(db, patients)
     if not talking:
-        return _already_answered(db, patients, said, now)
+        return _already_answered(db, patients, said, when)
     if len(talking) > 1:
         return False
     check_in = talking[0]
     check_in.heard_at = now
     if said.kind is ReplyKind.NOT_TODAY or said == Reply(ReplyKind.NUMBER, "0"):
-        _not_today(db, check_in, now)
+        _not_today(db, check_in, when)
         return True
-    return _answered(db, check_in, said, text, now)
+    return _answered(db, check_in, said, text, when)
 
 
-def _answered(db: Session, check_in: CheckIn, said: Reply, text: str, now: datetime) -> bool:
+def _answered(db: Session, check_in: CheckIn, said: Reply, text: str, when: _Heard) -> bool:
     asking = asking_of(db, check_in)
     letters = _letters(db, check_in)
-    last = next((one for one in letters if one.state in message.MAY_HAVE_ARRIVED), None)
+    last = next((one for one in letters if _was_read(one, when.said_at)), None)
     if last is None:
         return False
     value = _value(said, text, last.params["options"])
@@ -158,19 +171,27 @@ def _answered(db: Session, check_in: CheckIn, said: Reply, text: str, now: datet
         return False
     item = _at_hand(asking)
     if item is None:
-        _go_on(db, check_in, asking, now)
+        _go_on(db, check_in, asking, when)
         return True
     if last.params["link_id"] != item.link_id:
-        on_its_way = letters[0].state == "queued" and letters[0].params["link_id"] == item.link_id
-        if on_its_way:
-            # Pressed twice, before the next question came; anything else is no answer we can place.
+        goes = letters[0].state in ("queued", *message.MAY_HAVE_ARRIVED)
+        if goes and letters[0].params["link_id"] == item.link_id:
+            # Pressed twice, before the next question was read; anything else is no answer we can place.
             return value is not None and value == _typed(asking, last.params["link_id"])
-        return _ask(db, check_in, asking, item, letters, now)
+        return _ask(db, check_in, asking, item, letters, when)
     if value is None:
-        return _ask(db, check_in, asking, item, letters, now, hint=True)
-    save(db, _themselves(check_in.patient), check_in.id, item.link_id, [value], now=now)
-    _go_on(db, check_in, asking_of(db, check_in), now)
+        return _ask(db, check_in, asking, item, letters, when, hint=True)
+    save(db, _themselves(check_in.patient), check_in.id, item.link_id, [value], now=when.now)
+    _go_on(db, check_in, asking_of(db, check_in), when)
     return True
+
+
+def _was_read(letter: Message, said_at: datetime) -> bool:
+    """Whether what was said then may answer this question: it had been sent, and there was time to read it."""
+    # When it was to be sent, not when it was: a receipt that comes late must not make an answer too early.
+    return (
+        letter.state in message.MAY_HAVE_ARRIVED and letter.next_attempt_at + READ_AND_ANSWERED <= said_at
+    )
 
 
 def _value(said: Reply, text: str, options: Sequence[str]) -> str | None:
@@ -189,15 +210,15 @@ def _typed(asking: Asking, link_id: str) -> str | None:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _go_on(db: Session, check_in: CheckIn, asking: Asking, now: datetime) -> None:
+def _go_on(db: Session, check_in: CheckIn, asking: Asking, when: _Heard) -> None:
     """The next question; after the last one what the answers lead to, and the last words."""
     if item := _at_hand(asking):
-        _ask(db, check_in, asking, item, _letters(db, check_in), now)
+        _ask(db, check_in, asking, item, _letters(db, check_in), when)
     elif _something_left(asking):
-        _leave_the_rest(db, check_in, asking, now)
+        _leave_the_rest(db, check_in, asking, when)
     else:
         who = _themselves(check_in.patient)
-        _say_goodbye(db, check_in, finish(db, who, check_in.id, now=now), now)
+        _say_goodbye(db, check_in, finish(db, who, check_in.id, now=when.now), when)
 
 
 def _ask(
@@ -206,28 +227,28 @@ def _ask(
     asking: Asking,
     item: Item,
     letters: Sequence[Message],
-    now: datetime,
+    when: _Heard,
     *,
     hint: bool = False,
 ) -> bool:
-    """The question at hand, at once: somebody has just written. False when it has been asked often enough."""
+    """The question at hand: somebody has written. False when it has been asked often enough."""
     if sum(one.params["link_id"] == item.link_id for one in letters) >= ASKED_AT_MOST:
         return False
     params = _question(check_in, asking, item, hint=hint)
-    _write(db, NEXT, check_in, params, f"{NEXT}:{check_in.id}:{len(letters)}", now)
+    _write(db, NEXT, check_in, params, f"{NEXT}:{check_in.id}:{len(letters)}", when)
     return True
 
 
-def _leave_the_rest(db: Session, check_in: CheckIn, asking: Asking, now: datetime) -> None:
+def _leave_the_rest(db: Session, check_in: CheckIn, asking: Asking, when: _Heard) -> None:
     """What has been said counts at once; a human phones about the rest, unless the person answers it on the web first."""
-    record_measures(db, check_in, asking, "patient", check_in.patient_id, now)
-    raise_reasons(db, check_in, asking, now)
-    tell_ward(db, check_in, "rest_by_phone", now, day=check_in.day)
+    record_measures(db, check_in, asking, "patient", check_in.patient_id, when.now)
+    raise_reasons(db, check_in, asking, when.now)
+    tell_ward(db, check_in, "rest_by_phone", when.now, day=check_in.day)
     params = {"urgent": is_urgent(asking.counted), "postponed": check_in.postponed}
-    _write(db, THE_REST, check_in, params, f"{THE_REST}:{check_in.id}", now)
+    _write(db, THE_REST, check_in, params, f"{THE_REST}:{check_in.id}", when)
 
 
-def _say_goodbye(db: Session, check_in: CheckIn, ending: Ending, now: datetime) -> None:
+def _say_goodbye(db: Session, check_in: CheckIn, ending: Ending, when: _Heard) -> None:
     """What happens now, as far as the flags that were really raised make it true."""
     codes = {flag.code for step in ending.steps if step.state != "closed" for flag in step.flags}
     following = ending.next
@@ -238,21 +259,21 @@ def _say_goodbye(db: Session, check_in: CheckIn, ending: Ending, now: datetime) 
         "again": following.local_date.isoformat() if following else None,
         "by_call": following is not None and following.channel == "call",
     }
-    _write(db, "all_answered", check_in, params, f"all_answered:{check_in.id}", now)
+    _write(db, "all_answered", check_in, params, f"all_answered:{check_in.id}", when)
 
 
-def _not_today(db: Session, check_in: CheckIn, now: datetime) -> None:
+def _not_today(db: Session, check_in: CheckIn, when: _Heard) -> None:
     try:
-        postpone(db, _themselves(check_in.patient), check_in.id, now=now)
+        postpone(db, _themselves(check_in.patient), check_in.id, now=when.now)
     except Conflict:
-        tell_ward(db, check_in, "postponed_twice", now, day=check_in.day)
-        _reply(db, check_in, {"about": "often_postponed"}, now)
+        tell_ward(db, check_in, "postponed_twice", when.now, day=check_in.day)
+        _reply(db, check_in, {"about": "often_postponed"}, when)
     else:
         again = next_allowed(QUESTIONS[0], check_in.due_at, own_hour(check_in))
-        _reply(db, check_in, {"about": "postponed", "again": local_day(again).isoformat()}, now)
+        _reply(db, check_in, {"about": "postponed", "again": local_day(again).isoformat()}, when)
 
 
-def _already_answered(db: Session, patients: Sequence[Patient], said: Reply, now: datetime) -> bool:
+def _already_answered(db: Session, patients: Sequence[Patient], said: Reply, when: _Heard) -> bool:
     """A digit or an "ok" after the last words of a conversation: a kind sentence, and nothing is written anywhere."""
     if said.kind not in (ReplyKind.NUMBER, ReplyKind.YES, ReplyKind.NO, ReplyKind.NOT_TODAY):
         return False
@@ -262,7 +283,7 @@ def _already_answered(db: Session, patients: Sequence[Patient], said: Reply, now
         .where(
             CheckIn.patient_id.in_([one.id for one in patients if speaks(one)]),
             CheckIn.heard_at.is_not(None),
-            CheckIn.heard_at > now - STILL_TALKING,
+            CheckIn.heard_at > when.now - STILL_TALKING,
         )
         .options(contains_eager(CheckIn.patient))
         .order_by(CheckIn.heard_at.desc())
@@ -270,26 +291,28 @@ def _already_answered(db: Session, patients: Sequence[Patient], said: Reply, now
     ).first()
     if answered is None or answered.state != "answered":
         return False
-    _reply(db, answered, {"about": "answered"}, now)
+    _reply(db, answered, {"about": "answered"}, when)
     return True
 
 
-def _reply(db: Session, check_in: CheckIn, params: dict[str, Any], now: datetime) -> None:
+def _reply(db: Session, check_in: CheckIn, params: dict[str, Any], when: _Heard) -> None:
     key = f"reply:{params['about']}:{check_in.id}:{check_in.postponed}"
-    _write(db, "reply", check_in, params, key, now)
+    _write(db, "reply", check_in, params, key, when)
 
 
 def _write(
-    db: Session, kind: str, check_in: CheckIn, params: dict[str, Any], key: str, now: datetime
+    db: Session, kind: str, check_in: CheckIn, params: dict[str, Any], key: str, when: _Heard
 ) -> None:
+    begins = answer_from(when.said_at, when.now, own_hour(check_in))
     message.write(
         db,
         kind,
         to=check_in.patient,
-        now=now,
+        now=when.now,
         params=params,
         check_in=check_in,
-        valid_until=now + ANSWER_IS_USEFUL,
+        not_before=begins,
+        valid_until=begins + ANSWER_IS_USEFUL,
         dedupe_key=key,
     )
 
