@@ -81,8 +81,7 @@ class House:
             # It brings a second HTTP client with it; nobody without a key loads it.
             from notifications.channels.push import PushChannel
 
-            loopback = self.companion.environment != "production"
-            real = PushChannel(self.settings.vapid, self.sessions, loopback=loopback)
+            real = PushChannel(self.settings.vapid, self.sessions, loopback=self.companion.allow_loopback)
         return SandboxPush(self.sessions, real) if self.settings.sms == "sandbox" else real
 
     @asynccontextmanager

@@ -244,6 +244,19 @@ def test_a_push_service_on_this_machine_is_for_tests_alone(endpoint: str) -> Non
     assert not devices.is_public(endpoint)
 
 
+@pytest.mark.parametrize(("environment", "status"), [("production", 422), ("demo", 200), ("test", 200)])
+def test_where_people_are_real_no_device_listens_on_this_machine(
+    settings: Settings, engine: Engine, clock: FixedClock, home: AtHome, environment: str, status: int
+) -> None:
+    # The engine's own keys: production has none to fall back on.
+    here = settings.require().model_copy(update={"environment": environment})
+    app = create_app(WebSettings(), settings=here, clock=clock, engine=engine, vapid=KEY)
+    browser = PageClient(app, make_sessions(engine), clock).as_patient(home.kari)
+    assert subscribe(browser, device(endpoint="http://127.0.0.1:9000/x")).status_code == status
+    # An environment nobody has thought of yet is as strict.
+    assert not settings.model_copy(update={"environment": "staging"}).allow_loopback
+
+
 def test_real_push_services_are_taken() -> None:
     for endpoint in (
         "https://fcm.googleapis.com/fcm/send/dQw4:APA91bH-x_y",

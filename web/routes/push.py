@@ -45,7 +45,7 @@ def subscribe(db: Db, who: Who, now: Now, house: TheHouse, seen: Seen, fields: P
         fields.get("endpoint", ""),
         fields.get("p256dh", ""),
         fields.get("auth", ""),
-        loopback=house.settings.environment != "production",
+        loopback=house.settings.allow_loopback,
     )
     patient_id = cast(UUID, who.id)
     if devices.add(db, patient_id, sent, now=now):
