@@ -120,11 +120,12 @@ def add(db: Session, patient_id: UUID, sent: Subscription, *, now: datetime) -> 
     if known:
         known.patient_id, known.p256dh, known.auth, known.seen_at = patient_id, sent.p256dh, sent.auth, now
     db.flush()
-    if before and before != patient_id:
-        _tell(db, before)
+    new = before != patient_id
+    if before and new:
+        _without(db, before)
     _leave_out_the_oldest(db, patient_id)
-    _tell(db, patient_id)
-    return before != patient_id
+    contact.takes_push(db, patient_id, new=new)
+    return new
 
 
 def remove(db: Session, endpoint: str) -> None:
@@ -140,7 +141,7 @@ def forget(db: Session, ids: Sequence[UUID]) -> None:
         contact.lock(db, patient_id)
     db.execute(delete(PushSubscription).where(PushSubscription.id.in_(ids)))
     for patient_id in sorted(of):
-        _tell(db, patient_id)
+        _without(db, patient_id)
 
 
 def forget_all(db: Session, patient_id: UUID) -> None:
@@ -165,9 +166,10 @@ def _leave_out_the_oldest(db: Session, patient_id: UUID) -> None:
     db.execute(delete(PushSubscription).where(PushSubscription.id.in_(too_many)))
 
 
-def _tell(db: Session, patient_id: UUID) -> None:
-    any_left = select(PushSubscription.id).where(PushSubscription.patient_id == patient_id).limit(1)
-    contact.has_devices(db, patient_id, db.scalar(any_left) is not None)
+def _without(db: Session, patient_id: UUID) -> None:
+    """A device of the person's is gone; one of several changes nothing."""
+    if not count(db, patient_id):
+        contact.no_device_left(db, patient_id)
 
 
 def _is_point(text: str) -> bool:

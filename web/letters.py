@@ -90,6 +90,7 @@ WHY_NOT: Mapping[str, str] = {
     "died": _("Personen er registrert død. Ingenting sendes."),
     "answered": _("Spørsmålene er besvart. Det trengs ingen ny melding."),
     "not_asked": _("Spørsmålene er ikke åpne lenger. Ring og hør hvordan det går."),
+    "not_by_sms": _("Personen svarer ikke på SMS lenger. Ring og hør hvordan det går."),
     "plan": _("Planen er ikke i gang. Start den igjen, eller ring."),
     "meeting_changed": _("Møtet er flyttet eller avlyst siden."),
     "meeting_over": _("Møtet har vært."),

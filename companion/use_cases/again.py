@@ -12,7 +12,7 @@ from companion.errors import Conflict, NotFound
 from companion.models import CheckIn, Flag, FlagEvent, Grant, Meeting, Message, Patient, Plan, Relative
 from companion.rules.access import Actor
 from companion.rules.quiet_hours import next_allowed
-from companion.use_cases import message
+from companion.use_cases import contact, message
 from companion.use_cases.reach import in_force, patient_of
 
 # It has ended, and did not arrive or is not known to have.
@@ -109,7 +109,7 @@ def why_not(one: Sent, now: datetime) -> str | None:
 
     `code` · `underway` (it has not ended, or arrived, or was not wanted) · `again` · `overtaken` · `died` · `answered` ·
     `not_asked` · `plan` · `meeting_changed` · `meeting_over` · `too_late` · `no_grant` · and of whoever takes no messages
-    `no_phone` `opted_out` `dead` `landline` `call`.
+    `no_phone` `opted_out` `dead` `landline` `call`, or is asked on the web by now `not_by_sms`.
     """
     letter = one.letter
     if letter.lane == "code":
@@ -202,6 +202,9 @@ def _of_no_use(one: Sent, now: datetime) -> str | None:
             return "answered" if check_in and check_in.state == "answered" else "not_asked"
         if check_in.plan.state != "active":
             return "plan"
+        asked = letter.params.get("link_id")
+        if any(given.link_id == asked for given in check_in.answers):
+            return "answered"
     if meeting is not None:
         if not message.meeting_stands(letter):
             return "meeting_changed"
@@ -219,5 +222,11 @@ def _takes_none(one: Sent) -> str | None:
     if person is None or not person.phone:
         return "no_phone"
     if message.takes_messages(person, one.letter.kind):
-        return None
+        return _not_by_sms(one.letter)
     return person.phone_state if person.phone_state != "ok" else "call"
+
+
+def _not_by_sms(letter: Message) -> str | None:
+    """A question by SMS itself, to one who is asked on the web by now."""
+    asks = letter.kind in message.ABOUT_CHECK_IN and "link_id" in letter.params
+    return "not_by_sms" if asks and letter.patient and not contact.asked_by_sms(letter.patient) else None

@@ -27,7 +27,8 @@ def change_contact(
 ) -> Patient:
     """A professional writes down the number and the wish. Who has said STOPP gets messages again only on another number.
 
-    `answers_by_sms`: whether the person has agreed to answer check-ins by SMS itself; None leaves it as it was.
+    `answers_by_sms`: whether the person answers check-ins by SMS itself, as `asked_by_sms` said it before; None, or the same
+    again, leaves it as it was.
     Raises `Invalid` with every problem: `phone` missing, not_a_phone, landline (when SMS is wished) · `contact_by` not_a_way.
     """
     if who.kind != "professional":
@@ -54,12 +55,19 @@ def change_contact(
     elif way == "sms" and patient.phone_state == "dead":
         # Somebody has checked the number with the person: it is worth another try.
         patient.phone_state = "ok"
+    before = asked_by_sms(patient)
     if not (way == "sms" and patient.contact_by == "push" and not answers_by_sms):
         patient.contact_by = way
-    if answers_by_sms is not None:
-        _agree(patient, answers_by_sms and way == "sms", now)
+    agreed = bool(answers_by_sms) and way == "sms"
+    if answers_by_sms is not None and agreed != before:
+        _agree(patient, agreed, now)
     db.flush()
     return patient
+
+
+def asked_by_sms(patient: Patient) -> bool:
+    """Whether the agreement to answer check-ins by SMS itself is in force: given, and SMS is how we reach them."""
+    return patient.sms_agreed_at is not None and patient.contact_by == "sms"
 
 
 def agree_to_sms(db: Session, who: Actor, patient_id: UUID, agreed: bool, *, now: datetime) -> bool:
@@ -97,9 +105,21 @@ def may_write(patient: Patient) -> bool:
     return takes_messages(patient, "check_in")
 
 
-def has_devices(db: Session, patient_id: UUID, any_left: bool) -> None:
-    """Whether the person has a device that takes push decides between push and SMS; who is to be phoned still is."""
+def takes_push(db: Session, patient_id: UUID, *, new: bool) -> None:
+    """A device takes push, and SMS becomes push; who is to be phoned still is.
+
+    A `new` one was asked for by the person, and ends the agreement to answer by SMS. One that only says that it is still
+    there undoes nothing that was agreed since.
+    """
     patient = db.get_one(Patient, patient_id)
-    if patient.contact_by in ("sms", "push"):
-        patient.contact_by = "push" if any_left else "sms"
+    if patient.contact_by == "sms" and (new or patient.sms_agreed_at is None):
+        patient.contact_by, patient.sms_agreed_at = "push", None
+    db.flush()
+
+
+def no_device_left(db: Session, patient_id: UUID) -> None:
+    """No device of the person's takes push any more, and push becomes SMS."""
+    patient = db.get_one(Patient, patient_id)
+    if patient.contact_by == "push":
+        patient.contact_by = "sms"
     db.flush()

@@ -409,7 +409,9 @@ def test_wrong_settings_are_named(sessions: sessionmaker[Session]) -> None:
     assert not VapidSettings(private_key=SecretStr(""), subject="").ready
 
 
-@pytest.mark.parametrize("key", [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)])
+@pytest.mark.parametrize(
+    "key", [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)]
+)
 def test_a_readable_key_that_is_not_p256_is_refused_where_the_web_starts(
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
 ) -> None:

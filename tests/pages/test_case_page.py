@@ -277,6 +277,24 @@ def test_the_agreement_to_answer_by_sms_can_be_given_and_ended(
     assert save(**ticked, **{"contact.contact_by": "call"}) == (False, ended)
 
 
+@pytest.mark.parametrize(("way", "ticked"), [("sms", True), ("push", False), ("call", False)])
+def test_the_form_shows_the_agreement_that_is_in_force_and_a_number_put_right_leaves_the_rest(
+    johan: PageClient, engine: Engine, desk: Desk, case: str, now: datetime, way: str, ticked: bool
+) -> None:
+    with Session(engine) as db:
+        kari = db.get_one(Patient, desk.kari.id)
+        kari.contact_by, kari.sms_agreed_at, kari.phone_state = way, now, "dead"
+        db.commit()
+    form = johan.open(case).form(f"{case}/contact")
+    assert (form.fields.get("contact.answers_by_sms") == "yes") == ticked
+    johan.submit(johan.open(case), f"{case}/contact", {"phone": "400 00 055"})
+    with Session(engine) as db:
+        kari = db.get_one(Patient, desk.kari.id)
+        assert (kari.phone, kari.contact_by, kari.sms_agreed_at) == ("+4740000055", way, now)
+        logged = db.scalars(select(AuditEvent.action).where(AuditEvent.action.startswith("contact.sms")))
+        assert logged.all() == []
+
+
 def test_the_timeline_says_that_somebody_answered_by_sms(
     johan: PageClient, engine: Engine, desk: Desk, case: str, now: datetime
 ) -> None:

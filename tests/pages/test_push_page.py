@@ -19,7 +19,7 @@ from companion.db import make_sessions
 from companion.models import AuditEvent, Message, Patient
 from companion.rules.access import Level
 from companion.settings import Settings
-from companion.use_cases import message
+from companion.use_cases import contact, message
 from notifications import devices, vapid
 from notifications.models import Delivery, ProviderEvent, PushSubscription
 from notifications.receipts import apply_events
@@ -157,6 +157,66 @@ def test_the_same_device_again_is_one_row_with_its_latest_keys(
     with Session(engine) as db:
         told = db.scalars(select(AuditEvent.patient_id).where(AuditEvent.action == "contact.device")).all()
     assert told == [home.kari.id], "only a new device is news"
+
+
+def agree(engine: Engine, home: AtHome, clock: FixedClock) -> None:
+    """Staff write down that Kari answers by SMS."""
+    with Session(engine) as db:
+        kari = db.get_one(Patient, home.kari.id)
+        assert kari.phone
+        contact.change_contact(
+            db, home.ward.johan, kari.id, kari.phone, "sms", answers_by_sms=True, now=clock.now()
+        )
+        db.commit()
+
+
+def in_force(engine: Engine, home: AtHome) -> tuple[str, bool]:
+    with Session(engine) as db:
+        kari = db.get_one(Patient, home.kari.id)
+        return kari.contact_by, kari.sms_agreed_at is not None
+
+
+def test_a_page_opened_again_does_not_undo_what_was_agreed_since_but_a_new_device_does(
+    browser: PageClient, engine: Engine, home: AtHome, clock: FixedClock
+) -> None:
+    browser.as_patient(home.kari)
+    one, two = device("one"), device("two")
+    subscribe(browser, one)
+    agree(engine, home, clock)
+    subscribe(browser, one)
+    assert in_force(engine, home) == ("sms", True)
+    subscribe(browser, two)
+    assert in_force(engine, home) == ("push", False)
+    with Session(engine) as db:
+        logged = db.scalars(select(AuditEvent.action).where(AuditEvent.action.startswith("contact.")))
+        assert sorted(logged) == ["contact.device", "contact.device", "contact.sms_ended"]
+
+
+def test_one_device_of_two_taken_away_changes_nothing(
+    browser: PageClient, engine: Engine, home: AtHome, clock: FixedClock
+) -> None:
+    browser.as_patient(home.kari)
+    one, two = device("one"), device("two")
+    subscribe(browser, one)
+    subscribe(browser, two)
+    agree(engine, home, clock)
+    for gone in (one, two):
+        subscribe(browser, gone, "DELETE")
+        assert in_force(engine, home) == ("sms", True)
+
+
+def test_who_stopped_and_started_again_has_push_when_the_page_is_opened(
+    browser: PageClient, engine: Engine, home: AtHome
+) -> None:
+    browser.as_patient(home.kari)
+    one = device("one")
+    subscribe(browser, one)
+    with Session(engine) as db:
+        kari = db.get_one(Patient, home.kari.id)
+        kari.contact_by = "sms"
+        db.commit()
+    subscribe(browser, one)
+    assert in_force(engine, home) == ("push", False)
 
 
 def test_a_shared_phone_is_the_one_who_asked_last(browser: PageClient, engine: Engine, home: AtHome) -> None:

@@ -189,6 +189,36 @@ def test_no_longer_of_use_or_not_wanted(db: Session, ward: SmallWard, sofia: Act
     assert db.scalars(select(Message).where(Message.dedupe_key.startswith("again:"))).all() == []
 
 
+@pytest.mark.parametrize(
+    ("turn", "expected"),
+    [("nothing", None), ("push", "not_by_sms"), ("no agreement", "not_by_sms"), ("on the web", "answered")],
+)
+def test_a_question_by_sms_goes_again_only_if_the_next_tick_would_send_it(
+    db: Session, ward: SmallWard, sofia: Actor, turn: str, expected: str | None
+) -> None:
+    odd = ward.patient("Odd Hansen")
+    odd.sms_agreed_at = at(0)
+    check_in.ask_due(db, at(7))
+    letter = did_not_arrive(db, db.scalars(select(Message)).one(), at(7, 10, 5))
+    assert letter.kind == "question"
+    if turn == "push":
+        odd.contact_by = "push"
+    elif turn == "no agreement":
+        odd.sms_agreed_at = None
+    elif turn == "on the web":
+        me = cast.actor(odd)
+        check_in.save(db, me, ward.check_in(odd, 7).id, letter.params["link_id"], ["good"], now=at(7, 11))
+    db.flush()
+    db.expire_all()
+    assert reason(db, letter, at(7, 12)) == expected
+    if expected:
+        with pytest.raises(Conflict, match=expected):
+            send_again(db, sofia, odd.id, letter.id, now=at(7, 12))
+    else:
+        new = send_again(db, sofia, odd.id, letter.id, now=at(7, 12))
+        assert message.standing(db, new, at(7, 12)) == "send"
+
+
 def test_a_corrected_number_opens_the_way(db: Session, ward: SmallWard, sofia: Actor) -> None:
     letter = asked(db, ward)
     did_not_arrive(db, letter, at(7, 10, 10), "21211")

@@ -62,6 +62,21 @@ def test_push_stays_push(db: Session, ward: cast.Ward, kari: Patient, now: datet
     assert change(db, ward, kari, cast.KARI_PHONE, "sms", now)[2] == "push"
 
 
+@pytest.mark.parametrize("way", ["sms", "push", "call"])
+@pytest.mark.parametrize("agreed", [True, False])
+def test_another_number_changes_the_number_alone(
+    db: Session, ward: cast.Ward, kari: Patient, now: datetime, way: str, agreed: bool
+) -> None:
+    """The form sent back as it was shown, but for the number; an agreement may rest, as after STOPP."""
+    kari.contact_by, kari.sms_agreed_at = way, now if agreed else None
+    ticked = contact.asked_by_sms(kari)
+    assert ticked == (agreed and way == "sms")
+    shown = "call" if way == "call" else "sms"
+    contact.change_contact(db, ward.johan, kari.id, "400 00 055", shown, answers_by_sms=ticked, now=now)
+    assert (kari.phone, kari.contact_by) == ("+4740000055", way)
+    assert (kari.sms_agreed_at is not None) == agreed
+
+
 @pytest.mark.parametrize(
     ("phone", "way", "problems"),
     [

@@ -266,6 +266,7 @@ def _context(db: Session, who: Actor, case: Case, say: Sentences, now: datetime)
         "outcomes": [("", say(_("Velg …"))), *choices(OUTCOMES, say)],
         "reasons": [(key, say(PLAN_REASONS[key])) for key in plan.PAUSE_REASONS if key != "readmitted"],
         "answers_by_sms": speaks(case.patient),
+        "asked_by_sms": contact.asked_by_sms(case.patient),
         "sms_choice": [{"value": "yes", "word": say(ANSWERS_BY_SMS[0]), "by": say(ANSWERS_BY_SMS[1])}],
         "contact_ways": [{"value": way, "word": say(CONTACT_WAYS[way])} for way in contact.WAYS],
         "scopes": [{"value": key, "word": say(word), "by": say(by)} for key, (word, by) in SCOPES.items()],

@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from companion.errors import NotFound
+from companion.models import Patient
+from companion.use_cases import contact
 from notifications import devices, receipts
 from web.deps import Db, Now, Posted, Seen, TheHouse, Who, go, new_router
 from web.security import access
@@ -40,7 +42,7 @@ def key(request: Request, house: TheHouse) -> Response:
 @router.post("/push/subscription")
 @access("patient", "check_in", patient_data=True)
 def subscribe(db: Db, who: Who, now: Now, house: TheHouse, seen: Seen, fields: Posted) -> Response:
-    """This device takes push from now on, or still does. A new one stands in the person's access log."""
+    """This device takes push from now on, or still does. A new one stands in the person's access log, with what it ends."""
     sent = devices.read(
         fields.get("endpoint", ""),
         fields.get("p256dh", ""),
@@ -48,8 +50,11 @@ def subscribe(db: Db, who: Who, now: Now, house: TheHouse, seen: Seen, fields: P
         loopback=house.settings.allow_loopback,
     )
     patient_id = cast(UUID, who.id)
+    answered_by_sms = contact.asked_by_sms(db.get_one(Patient, patient_id))
     if devices.add(db, patient_id, sent, now=now):
         seen(patient_id, "contact.device")
+        if answered_by_sms:
+            seen(patient_id, "contact.sms_ended")
     return JSONResponse({"devices": devices.count(db, patient_id)})
 
 

@@ -1,8 +1,9 @@
 """The whole check-in by SMS, for people who agreed to it: one question a message, answered by one digit.
 
 Where a conversation stands is written nowhere: the question at hand is the first that may be asked neutrally and has no
-answer, and what the person was asked last is the latest letter that may have reached them in time to be read. Where the two differ, as when
-somebody answered on the web in between, a digit is not taken for the answer to another question: the present one is sent.
+answer, and what the person was asked last is the latest letter that may have reached them in time to be read. Where the two
+differ, as when somebody answered on the web in between, a digit is not taken for the answer to another question: the present
+one is sent.
 
 What cannot be asked neutrally is left for the telephone or the web. Free text is not asked for; whoever writes of their own
 accord reaches a human. There is one conversation at a time on a number: nobody has to guess whose answer it is.
@@ -24,7 +25,7 @@ from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item
 from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from, next_allowed
 from companion.rules.replies import Reply, ReplyKind, option_meant
-from companion.use_cases import message
+from companion.use_cases import contact, message
 from companion.use_cases.check_in.afterwards import Ending
 from companion.use_cases.check_in.answering import finish, postpone, save
 from companion.use_cases.check_in.following import is_urgent, raise_reasons, record_measures, tell_ward
@@ -50,11 +51,7 @@ STILL_TALKING = timedelta(days=3)
 
 def speaks(patient: Patient) -> bool:
     """Whether this person is asked by SMS itself: they agreed to it, and are reached by SMS."""
-    return (
-        patient.sms_agreed_at is not None
-        and patient.contact_by == "sms"
-        and message.takes_messages(patient, NEXT)
-    )
+    return contact.asked_by_sms(patient) and message.takes_messages(patient, NEXT)
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
@@ -189,9 +186,7 @@ def _answered(db: Session, check_in: CheckIn, said: Reply, text: str, when: _Hea
 def _was_read(letter: Message, said_at: datetime) -> bool:
     """Whether what was said then may answer this question: it had been sent, and there was time to read it."""
     # When it was to be sent, not when it was: a receipt that comes late must not make an answer too early.
-    return (
-        letter.state in message.MAY_HAVE_ARRIVED and letter.next_attempt_at + READ_AND_ANSWERED <= said_at
-    )
+    return letter.state in message.MAY_HAVE_ARRIVED and letter.next_attempt_at + READ_AND_ANSWERED <= said_at
 
 
 def _value(said: Reply, text: str, options: Sequence[str]) -> str | None:
@@ -300,9 +295,7 @@ def _reply(db: Session, check_in: CheckIn, params: dict[str, Any], when: _Heard)
     _write(db, "reply", check_in, params, key, when)
 
 
-def _write(
-    db: Session, kind: str, check_in: CheckIn, params: dict[str, Any], key: str, when: _Heard
-) -> None:
+def _write(db: Session, kind: str, check_in: CheckIn, params: dict[str, Any], key: str, when: _Heard) -> None:
     begins = answer_from(when.said_at, when.now, own_hour(check_in))
     message.write(
         db,
