@@ -134,14 +134,15 @@ def remove(db: Session, endpoint: str) -> None:
         forget(db, [known.id])
 
 
-def forget(db: Session, ids: Sequence[UUID]) -> None:
-    """Devices that are gone; a person whose last one it was gets SMS again."""
+def forget(db: Session, ids: Sequence[UUID]) -> set[UUID]:
+    """Devices that are gone; a person whose last one it was gets SMS again. Whose they were."""
     of = set(db.scalars(select(PushSubscription.patient_id).where(PushSubscription.id.in_(ids))))
     for patient_id in sorted(of):
         contact.lock(db, patient_id)
     db.execute(delete(PushSubscription).where(PushSubscription.id.in_(ids)))
     for patient_id in sorted(of):
         _without(db, patient_id)
+    return of
 
 
 def forget_all(db: Session, patient_id: UUID) -> None:

@@ -29,6 +29,12 @@ def public_key(settings: VapidSettings) -> str:
     return str(b64urlencode(point))
 
 
+def origin(endpoint: str) -> str:
+    """The push service an endpoint belongs to."""
+    where = urlsplit(endpoint)
+    return f"{where.scheme}://{where.netloc}"
+
+
 class Signer:
     """Signs each call for the push service it goes to. Raises `Misconfigured` when the settings do not do."""
 
@@ -41,9 +47,8 @@ class Signer:
 
     def sign(self, endpoint: str, now: datetime) -> dict[str, str]:
         """The `Authorization` header for one call: made anew each time, good for that push service alone."""
-        where = urlsplit(endpoint)
         claims = {
-            "aud": f"{where.scheme}://{where.netloc}",
+            "aud": origin(endpoint),
             "exp": int((now + LASTS).timestamp()),
             "sub": self._subject,
         }

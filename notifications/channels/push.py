@@ -16,13 +16,14 @@ from pywebpush import WebPusher, WebPushException
 from sqlalchemy.orm import Session, sessionmaker
 
 from companion.clock import Clock, SystemClock
-from notifications import circuit, devices
+from notifications import circuit, devices, vapid
 from notifications.channels import Device, Later, Never, News, Parcel, Uncertain
 from notifications.settings import VapidSettings
-from notifications.vapid import Signer
 
 # Push services need only take 4096 bytes, sealed.
 LONGEST_PAYLOAD = 3000
+# As many people refused at one push service, and nobody taken there between: it is we who are not believed.
+NOT_BELIEVED = 3
 Kind = Literal["taken", "gone", "refused", "later", "uncertain", "never"]
 
 log = structlog.get_logger()
@@ -55,8 +56,10 @@ class PushChannel:
         connect_seconds: float = 3,
         read_seconds: float = 10,
     ) -> None:
-        self._signer = Signer(settings)
+        self._signer = vapid.Signer(settings)
         self._sessions, self._loopback, self._clock = sessions, loopback, clock or SystemClock()
+        # Whose devices were refused since one was last taken, by push service.
+        self._refused: dict[str, set[UUID]] = {}
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(
                 sock_connect=connect_seconds, sock_read=read_seconds, total=connect_seconds + read_seconds
@@ -67,14 +70,14 @@ class PushChannel:
         )
 
     async def send(self, parcel: Parcel) -> str:
-        """To all devices; taken when one push service took it. Devices that are gone are forgotten on the way.
+        """To all devices; taken when one push service took it. Devices that are gone or refused are forgotten on the way.
 
         Raises `Later` when certainly none has it but a later try may help, `Uncertain` when one may have it, else `Never`.
         """
         if len(parcel.body.encode()) > LONGEST_PAYLOAD:
             raise Never("413")
         said = await asyncio.gather(*(self._to(device, parcel) for device in parcel.devices))
-        self._remember(said, parcel.started_at)
+        self._remember(said, parcel)
         by_kind = {one.kind: one for one in said}
         if "taken" in by_kind:
             return f"push:{parcel.attempt_id}"
@@ -120,18 +123,41 @@ class PushChannel:
         except aiohttp.ClientError:
             return Said(device.id, "uncertain", "broken_off")
 
-    def _remember(self, said: Sequence[Said], now: datetime) -> None:
+    def _remember(self, said: Sequence[Said], parcel: Parcel) -> None:
+        """Forgets what is gone, and what is refused: it was made with another key (RFC 8292, 4.2; Mozilla says 401).
+
+        One person's device can answer what it likes; only when several people's are refused is push stopped for everybody.
+        """
+        # Only of those that were called: another's address may be no address.
+        origin = {
+            device.id: vapid.origin(device.endpoint)
+            for device, one in zip(parcel.devices, said, strict=True)
+            if one.kind in ("taken", "refused")
+        }
+        believed = {origin[one.device_id] for one in said if one.kind == "taken"}
+        for service in believed:
+            self._refused.pop(service, None)
         gone = [one.device_id for one in said if one.kind == "gone"]
-        refused = next((one for one in said if one.kind == "refused"), None)
+        refused = [one for one in said if one.kind == "refused"]
         if not gone and not refused:
             return
         with self._sessions.begin() as db:
-            if gone:
-                devices.forget(db, gone)
-            if refused:
-                circuit.stop_push(db, refused.code, now)
+            devices.forget(db, gone)
+            for one in refused:
+                log.warning("push_device_refused", code=one.code)
+                service, whose = origin[one.device_id], devices.forget(db, [one.device_id])
+                if service not in believed and self._not_believed(service, whose):
+                    circuit.stop_push(db, one.code, parcel.started_at)
         if gone:
             log.info("push_devices_gone", devices=len(gone))
+
+    def _not_believed(self, service: str, whose: set[UUID]) -> bool:
+        people = self._refused.setdefault(service, set())
+        people |= whose
+        if len(people) < NOT_BELIEVED:
+            return False
+        del self._refused[service]
+        return True
 
 
 class Outward(AbstractResolver):

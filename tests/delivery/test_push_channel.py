@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -306,18 +306,78 @@ def test_when_it_may_be_tried_again(
 
 @pytest.mark.parametrize("mode", ["401", "403"])
 def test_who_we_are_is_not_believed_so_everything_goes_by_sms_and_somebody_is_told(
-    service: PushService, sessions: sessionmaker[Session], kari: Patient, try_recorded: Send, mode: Mode
+    service: PushService, sessions: sessionmaker[Session], ward: SmallWard, kari: Patient, mode: Mode
 ) -> None:
-    device = keep(sessions, kari, service.subscribe(mode))
-    with structlog.testing.capture_logs() as lines, pytest.raises(Never) as refused:
-        try_recorded(parcel(device))
-    assert refused.value.code == mode
+    people = [kari, ward.patient(), ward.patient()]
+    ward.db.commit()
+    with structlog.testing.capture_logs() as lines:
+        codes = send_all(sessions, [keep(sessions, one, service.subscribe(mode)) for one in people])
+    assert codes == [mode, mode, mode]
     assert [(one["event"], one["log_level"], one["code"]) for one in lines] == [
-        ("push_refused", "error", mode)
+        *[("push_device_refused", "warning", mode)] * 3,
+        ("push_refused", "error", mode),
     ]
     with sessions() as db:
         assert circuit.push_stopped(db, NOW)
-    assert kept(sessions) == [device.endpoint]
+    assert [contact_by(sessions, one) for one in people] == ["sms", "sms", "sms"]
+
+
+@pytest.mark.parametrize("mode", ["401", "403"])
+def test_one_person_s_devices_are_forgotten_and_stop_nobody_else(
+    service: PushService, sessions: sessionmaker[Session], kari: Patient, mode: Mode
+) -> None:
+    odd = [keep(sessions, kari, service.subscribe(mode)) for _ in range(5)]
+    with structlog.testing.capture_logs() as lines:
+        assert send_all(sessions, odd) == [mode] * 5
+    assert {(one["event"], one["code"]) for one in lines} == {("push_device_refused", mode)}
+    with sessions() as db:
+        assert not circuit.push_stopped(db, NOW)
+    assert (kept(sessions), contact_by(sessions, kari)) == ([], "sms")
+
+
+def test_a_new_key_refuses_the_old_devices_only_and_push_goes_on(
+    service: PushService, sessions: sessionmaker[Session], ward: SmallWard, kari: Patient
+) -> None:
+    """Those who have opened their page since are taken in between."""
+    others = [ward.patient() for _ in range(4)]
+    ward.db.commit()
+    old = [keep(sessions, one, service.subscribe("403")) for one in others]
+    new = keep(sessions, kari, service.subscribe())
+    codes = send_all(sessions, [old[0], old[1], new, old[2], old[3], new])
+    assert codes == ["403", "403", "taken", "403", "403", "taken"]
+    with sessions() as db:
+        assert not circuit.push_stopped(db, NOW)
+    assert kept(sessions) == [new.endpoint]
+
+
+def test_two_services_that_each_refuse_a_few_say_nothing_about_us(
+    service: PushService, sessions: sessionmaker[Session], ward: SmallWard, kari: Patient
+) -> None:
+    others = [kari, *(ward.patient() for _ in range(3))]
+    ward.db.commit()
+    with push_service.running(PushService(at=NOW)) as another:
+        where = [service, another, service, another]
+        refused = [keep(sessions, one, at.subscribe("403")) for one, at in zip(others, where, strict=True)]
+        assert send_all(sessions, refused) == ["403"] * 4
+    with sessions() as db:
+        assert not circuit.push_stopped(db, NOW)
+
+
+def send_all(sessions: sessionmaker[Session], to: Sequence[Device]) -> list[str]:
+    """A parcel for each, one after the other by the same channel; what came of them."""
+
+    async def inside() -> list[str]:
+        channel, codes = real(sessions), []
+        for device in to:
+            try:
+                await channel.send(parcel(device))
+                codes.append("taken")
+            except Never as refused:
+                codes.append(refused.code)
+        await channel.close()
+        return codes
+
+    return asyncio.run(inside())
 
 
 def test_another_refusal_is_for_good(service: PushService, try_real: Send) -> None:

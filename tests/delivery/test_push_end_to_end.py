@@ -54,17 +54,23 @@ class Post:
         self.kari = ward.patient()
         ward.db.commit()
 
-    def subscribe(self, mode: Mode | None = None) -> None:
-        """One more device of Kari's."""
+    def another(self, name: str) -> Patient:
+        """One more of those who get letters."""
+        patient = self.ward.patient(name)
+        self.ward.db.commit()
+        return patient
+
+    def subscribe(self, mode: Mode | None = None, *, whose: Patient | None = None) -> None:
+        """One more device of Kari's, or of another."""
         one = self.service.subscribe(mode)
         sent = devices.Subscription(one.endpoint, one.p256dh, one.auth)
-        devices.add(self.ward.db, self.kari.id, sent, now=at(0))
+        devices.add(self.ward.db, (whose or self.kari).id, sent, now=at(0))
         self.ward.db.commit()
 
-    def write(self, **about: object) -> Message:
-        """A letter to Kari."""
+    def write(self, *, to: Patient | None = None, **about: object) -> Message:
+        """A letter to Kari, or to another."""
         given: dict[str, object] = {"valid_until": at(2), "dedupe_key": "one", "now": at(0), **about}
-        written = message.write(self.ward.db, str(given.pop("kind", "welcome")), to=self.kari, **given)  # type: ignore[arg-type]
+        written = message.write(self.ward.db, str(given.pop("kind", "welcome")), to=to or self.kari, **given)  # type: ignore[arg-type]
         assert written
         self.ward.db.commit()
         return written
@@ -92,9 +98,9 @@ class Post:
         receipts.keep_ack(self.ward.db, payload["ack"], now=now)
         self.ward.db.commit()
 
-    def sms(self) -> int:
-        """How many Kari has received."""
-        mine = select(SandboxMessage).where(SandboxMessage.number == self.kari.phone)
+    def sms(self, whose: Patient | None = None) -> int:
+        """How many Kari has received, or another."""
+        mine = select(SandboxMessage).where(SandboxMessage.number == (whose or self.kari).phone)
         return len(self.ward.db.scalars(mine).all())
 
 
@@ -166,15 +172,37 @@ def test_a_service_that_is_away_does_not_keep_the_letter(post: Post) -> None:
 
 @pytest.mark.parametrize("mode", ["401", "403"])
 def test_who_we_are_is_refused_so_nobody_else_is_tried_for_an_hour(post: Post, mode: Mode) -> None:
+    refused = [post.kari, post.another("Ola Hansen"), post.another("Berit Olsen")]
+    believed = post.another("Per Berg")
+    for one in refused:
+        post.subscribe(mode, whose=one)
+        post.write(to=one, dedupe_key=f"to {one.name}")
+    post.tick(at(0))
+    assert [post.sms(one) for one in refused] == [1, 1, 1]
+    assert post.service.posts == 3
+    post.subscribe(whose=believed)
+    post.write(to=believed, dedupe_key="two")
+    post.tick(at(0, 10, 30))
+    assert (post.sms(believed), post.service.posts) == (1, 3)
+    post.write(to=believed, dedupe_key="three")
+    post.tick(at(0, 11, 1))
+    assert (post.sms(believed), post.service.posts) == (1, 4)
+
+
+@pytest.mark.parametrize("mode", ["401", "403"])
+def test_one_odd_device_costs_its_owner_the_push_and_nobody_else(post: Post, mode: Mode) -> None:
+    ola = post.another("Ola Hansen")
     post.subscribe(mode)
+    post.subscribe(whose=ola)
     post.write()
     post.tick(at(0))
-    post.write(dedupe_key="two")
-    post.tick(at(0, 10, 30))
-    assert (post.sms(), post.service.posts) == (2, 1)
+    post.write(to=ola, dedupe_key="two")
+    post.tick(at(0, 10, 1))
+    assert (post.sms(), post.sms(ola), len(post.service.shown)) == (1, 0, 1)
+    # It is asked once.
     post.write(dedupe_key="three")
-    post.tick(at(0, 11, 1))
-    assert post.service.posts == 2
+    post.tick(at(0, 10, 2))
+    assert (post.sms(), post.service.posts) == (2, 2)
 
 
 def test_busy_it_is_asked_again_when_it_said_and_not_before(post: Post) -> None:
