@@ -56,7 +56,7 @@ _MESSAGE, _DELIVERY = cast(Table, Message.__table__), cast(Table, Delivery.__tab
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 # Made once: to build them anew for every batch would take longer than the database takes for them.
 _DUE = (
-    select(_MESSAGE.c.id, _MESSAGE.c.patient_id, _MESSAGE.c.relative_id)
+    select(_MESSAGE.c.id, _MESSAGE.c.patient_id, _MESSAGE.c.about_id, _MESSAGE.c.relative_id)
     .where(
         _MESSAGE.c.state == "queued",
         _MESSAGE.c.lane == bindparam("lane"),
@@ -238,8 +238,8 @@ def _without_words(db: Session, message: Message, now: datetime) -> None:
 
 
 def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:
-    """Letters that are due, held together with the people they go to: nobody says stop, or dies, between our look at them and
-    our commit. Whoever's record another transaction has in hand this moment waits for the next claim.
+    """Letters that are due, held together with the people they go to or are about: nobody says stop, shuts a relative out, or
+    dies, between our look at them and our commit. Whoever's record another transaction has in hand waits for the next claim.
     """
     due = db.connection().execute(_DUE, {"lane": lane, "now": now, "most": limit}).all()
     if db.get_bind().dialect.name == "sqlite":
@@ -247,13 +247,13 @@ def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:
         return [one.id for one in due]
     held: set[UUID | None] = {None}
     for person, ids in (
-        (Patient, {one.patient_id for one in due}),
+        (Patient, {one.patient_id for one in due} | {one.about_id for one in due}),
         (Relative, {one.relative_id for one in due}),
     ):
         if ids - {None}:
             these = select(person.id).where(person.id.in_(ids)).order_by(person.id)
             held.update(db.scalars(these.with_for_update(read=True, skip_locked=True)))
-    return [one.id for one in due if {one.patient_id, one.relative_id} <= held]
+    return [one.id for one in due if {one.patient_id, one.about_id, one.relative_id} <= held]
 
 
 def _devices(db: Session, loaded: Sequence[Letter], now: datetime) -> Devices:

@@ -96,6 +96,9 @@ def withdraw(db: Session, who: Actor, grant_id: UUID, *, now: datetime) -> Grant
     ).one_or_none()
     if grant is None:
         raise NotFound("grant")
+    # No letter to the relative is claimed meanwhile. Whoever adds a row that names the relative need not wait.
+    held = select(Relative.id).where(Relative.id == grant.relative_id)
+    db.execute(held.with_for_update(key_share=True))
     if grant.withdrawn_at is None:
         _end(grant, who, now)
         db.flush()

@@ -1,4 +1,4 @@
-"""STOP against the claim, as real threads on a real database: once the stop is committed, nothing goes any more."""
+"""STOP, death and a withdrawn consent against the claim, on a real database: once it is committed, nothing goes any more."""
 
 import random
 import threading
@@ -8,12 +8,14 @@ from datetime import timedelta
 from time import monotonic
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from companion.models import Message, Patient
+from companion.models import Grant, Message, Patient, Relative
+from companion.rules.access import Actor
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import message, plan
+from companion.use_cases import message, plan, share
 from notifications.outbox import Outbox
 from notifications.settings import Settings
 from tests.use_cases.small_ward import SmallWard, at
@@ -124,3 +126,85 @@ def test_whoever_is_being_stopped_waits_for_the_next_claim(
         parcels, counts = box.claim(db, "batch", 10, at(0))
     assert kari.phone not in [parcel.address for parcel in parcels]
     assert counts["cancelled"] == 1
+
+
+# --- letters to relatives ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Family:
+    """Kari, whom a letter to a relative is about, and how the letter can come to be no longer wanted."""
+
+    sofia: Actor
+    kari: Patient
+    relative: Relative
+    grant: Grant
+
+    def end(self, db: Session, how: str) -> None:
+        if how == "death":
+            plan.register_death(db, self.sofia, self.kari.id, at(0).date(), now=at(0))
+        else:
+            share.withdraw(db, self.sofia, self.grant.id, now=at(0))
+
+
+@pytest.fixture
+def family(ward: SmallWard) -> Family:
+    kari = ward.patient("Kari Nilsen")
+    relative = Relative(
+        name="Per Nilsen", phone="+4740999999", phone_index="+4740999999", language="nb", created_at=at(-1)
+    )
+    grant = Grant(
+        patient=kari,
+        relative=relative,
+        relation="sønn",
+        scopes="passport",
+        given_how="self",
+        given_by_kind="patient",
+        given_by_id=kari.id,
+        given_at=at(-1),
+        valid_until=at(30),
+    )
+    ward.db.add(grant)
+    ward.db.flush()
+    written = message.draft(
+        "relative_invited", to=relative, about=kari, now=at(0), valid_until=at(1), dedupe_key="invited"
+    )
+    assert written
+    ward.db.add(written)
+    family = Family(ward.colleague("Sofia", "post3"), kari, relative, grant)
+    ward.db.commit()
+    return family
+
+
+@pytest.mark.parametrize("how", ["withdrawal", "death"])
+def test_a_letter_to_a_relative_waits_for_what_is_being_said_of_it(
+    family: Family, sessions: sessionmaker[Session], settings: CompanionSettings, backend: str, how: str
+) -> None:
+    box = Outbox(settings, Settings())
+    with sessions() as saying:
+        family.end(saying, how)
+        if backend == "postgresql":
+            with sessions.begin() as db:
+                assert box.claim(db, "batch", 10, at(0)) == ([], {})
+        saying.commit()
+    with sessions.begin() as db:
+        parcels, counts = box.claim(db, "batch", 10, at(0))
+    assert (parcels, counts) == ([], {"cancelled": 1})
+
+
+@pytest.mark.parametrize("how", ["withdrawal", "death"])
+def test_what_is_said_of_a_letter_to_a_relative_waits_for_its_claim(
+    family: Family, sessions: sessionmaker[Session], settings: CompanionSettings, backend: str, how: str
+) -> None:
+    box = Outbox(settings, Settings())
+    with sessions() as claiming:
+        [parcel], _ = box.claim(claiming, "batch", 10, at(0))
+        assert parcel.address == family.relative.phone
+        if backend == "postgresql":
+            with sessions() as db:
+                db.execute(text("SET LOCAL lock_timeout = '100ms'"))
+                with pytest.raises(OperationalError, match="lock timeout"):
+                    family.end(db, how)
+        claiming.commit()
+    with sessions.begin() as db:
+        family.end(db, how)
