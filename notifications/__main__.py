@@ -37,6 +37,8 @@ from notifications.settings import Settings
 
 PAUSE = 1.0
 PAUSE_IN_DEMO = 0.2
+# No letter is older than the house.
+FIRST_DAY = date(2020, 1, 1)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Carries what is due.")
 
@@ -143,7 +145,7 @@ def report(
     """What became of a day's letters, unit by unit, in numbers; a patient whom two units follow counts in both."""
     house = _house()
     today = local_day(house.clock().now())
-    wanted = _day(day) if day else today
+    wanted = _day(day, today) if day else today
     with house.sessions() as db:
         units = db.scalars(select(Unit).order_by(Unit.key)).all()
         found = days_of(db, units, last=wanted, days=1, waiting=wanted == today)
@@ -327,11 +329,14 @@ def _moment(text: str) -> datetime:
     return moment
 
 
-def _day(text: str) -> date:
+def _day(text: str, today: date) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter("a day such as 2026-11-13 is needed", param_hint="--day") from None
+    if not FIRST_DAY <= day <= today:
+        raise typer.BadParameter(f"no later than today, no earlier than {FIRST_DAY}", param_hint="--day")
+    return day
 
 
 def main() -> None:

@@ -150,12 +150,17 @@ def units_of(db: Session, who: Actor) -> Sequence[Unit]:
 def people(
     db: Session, who: Actor, unit_id: UUID, day: date, group: str, *, now: datetime
 ) -> Sequence[Message]:
-    """The letters behind a number of the report; `NotFound` for a unit that is not the person's. At most `PEOPLE_AT_MOST`."""
+    """The letters behind a number of the report, at most `PEOPLE_AT_MOST`.
+
+    `NotFound` for a unit that is not the person's, and for a day that is not among the report's.
+    """
     if who.kind != "professional":
         raise NotAllowed("the desk is for professionals")
     if unit_id not in who.unit_ids or group not in GROUPS:
         raise NotFound("unit")
     today = local_day(now)
+    if not timedelta(0) <= today - day < timedelta(days=DAYS):
+        raise NotFound("day")
     of_the_day = and_(_LEFT_THE_QUEUE, _between(day, day))
     if group == "waiting" and day == today:
         of_the_day = or_(of_the_day, _QUEUED)

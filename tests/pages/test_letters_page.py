@@ -230,7 +230,15 @@ def test_the_days_add_up_and_lead_to_the_people(
 
 
 @pytest.mark.parametrize(
-    "where", ["{0}/2026-11-10/nothing", "{0}/yesterday/not_arrived", "x/2026-11-10/not_arrived"]
+    "where",
+    [
+        "{0}/2026-11-10/nothing",
+        "{0}/yesterday/not_arrived",
+        "x/2026-11-10/not_arrived",
+        "{0}/9999-12-31/not_arrived",
+        "{0}/0001-01-01/not_arrived",
+        "{0}/2026-11-11/waiting",
+    ],
 )
 def test_a_number_that_is_not_there(johan: PageClient, desk: Desk, where: str) -> None:
     johan.open("/staff/messages/" + where.format(desk.ward.tromso.id), 404)
