@@ -670,6 +670,11 @@ def why_lost(letter: Message, taken: bool, denied: bool, flagged: bool) -> str:
         and not flagged
     ):
         return "nobody was told"
+    if letter.state == "delivery_unknown" and not taken and not flagged:
+        return "never reached the provider, and nobody was told"
+    if letter.state == "cancelled":
+        # Nothing in a run takes a wish back.
+        return "left out for no reason"
     return ""
 
 
