@@ -27,6 +27,7 @@ from companion.use_cases import check_in, contact, meet, plan, sign_in
 from notifications import inbound, outbox, receipts
 from notifications.channels import LaneName, Later, Never, News, Parcel, Uncertain
 from notifications.dispatcher import Dispatcher
+from notifications.models import Delivery
 from notifications.outbox import Outbox, Result
 from notifications.settings import Settings
 from tests import cast
@@ -461,6 +462,16 @@ class Post(RuleBasedStateMachine):
         for number, message_id, was, is_now in moves:
             self.moves_seen = number
             assert is_now in MAY_BECOME[was], (message_id, was, is_now)
+        # Told that it did not arrive, a letter waits for its next try: only a claim, or news of a later attempt, ends that.
+        taken = {
+            message_id for _, message_id, was, is_now in moves if (was, is_now) == ("queued", "accepted")
+        }
+        with self.sessions() as db:
+            for message in db.scalars(
+                select(Message).where(Message.id.in_(taken), Message.state == "accepted")
+            ):
+                latest = (Delivery.message_id == message.id) & (Delivery.attempt == message.attempt)
+                assert db.scalar(select(Delivery.outcome).where(latest)) != "undelivered", message.id
 
     @invariant()
     def nobody_gets_the_same_step_twice(self) -> None:
