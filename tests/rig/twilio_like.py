@@ -485,7 +485,8 @@ def running(server: TwilioLike) -> Iterator[TwilioLike]:
     def serve() -> None:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(server.open())
-        started.set()
+        # Said from inside the loop, so that no stop comes before it runs.
+        loop.call_soon(started.set)
         loop.run_forever()
         loop.run_until_complete(server.close())
         loop.close()
