@@ -80,14 +80,30 @@ def test_a_thousand_races(
         # Near the order in which they are claimed, so that the two meet.
         numbers = sorted(ids, key=lambda phone: int(phone) + chance.uniform(-15, 15))
 
-        def stop(race: Race = race, numbers: list[str] = numbers) -> None:
+        # Each begins in the middle of the other, in turn: however the threads are given their time, they meet.
+        middle, stops_first = threading.Event(), number % 2 == 0
+
+        def stop(
+            race: Race = race,
+            numbers: list[str] = numbers,
+            middle: threading.Event = middle,
+            first: bool = stops_first,
+        ) -> None:
+            if not first:
+                assert middle.wait(60)
             for phone in numbers:
+                if len(race.stopped) > PEOPLE // 3:
+                    middle.set()
                 with sessions.begin() as db:
                     plan.opt_out(db, db.get_one(Patient, ids[phone]), now=at(0))
                 race.stopped[phone] = monotonic()
 
-        def claim(race: Race = race) -> None:
+        def claim(race: Race = race, middle: threading.Event = middle, first: bool = not stops_first) -> None:
+            if not first:
+                assert middle.wait(60)
             while True:
+                if len(race.claimed) > PEOPLE // 3:
+                    middle.set()
                 with sessions() as db:
                     parcels, counts = box.claim(db, "batch", 4, at(0))
                     before_commit = monotonic()
