@@ -25,6 +25,7 @@ from companion.errors import Misconfigured
 from companion.models import Heartbeat
 from companion.settings import Settings as CompanionSettings
 from companion.worklists import standing
+from companion.worklists.post import DISPATCHER_SEEN_WITHIN
 from notifications import inbound
 from notifications.outbox import BEGIN_WITHIN, LEASE
 from notifications.settings import Settings, TwilioSettings, VapidSettings
@@ -33,7 +34,6 @@ from notifications.vapid import public_key
 MOST_PER_SECOND = 10_000.0
 MOST_IN_FLIGHT = 1_000
 CLOCKS_DIFFER_AT_MOST = timedelta(minutes=5)
-DISPATCHER_SEEN_WITHIN = timedelta(minutes=2)
 SAY_EVERY = 60.0
 LOOK_EVERY = 2.0
 _PATIENCE = aiohttp.ClientTimeout(total=5, sock_connect=3)

@@ -10,6 +10,7 @@ from companion.models import CheckIn, Circuit, Heartbeat, Message, Plan
 
 # The dispatcher looks every second; what has lain this long is not just late.
 ALARM_AFTER = timedelta(minutes=10)
+DISPATCHER_SEEN_WITHIN = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)

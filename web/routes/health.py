@@ -10,12 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from companion.models import Heartbeat
 from companion.worklists import standing
+from companion.worklists.post import DISPATCHER_SEEN_WITHIN
 from web.deps import Db, House, Now, Page, TheHouse, new_router
 from web.security import access
 
 router = new_router()
-
-DISPATCHER_SEEN_WITHIN = timedelta(minutes=2)
 
 
 @router.get("/healthz")
