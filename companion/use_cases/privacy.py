@@ -261,7 +261,8 @@ def _conditions(
             for key in sorted(table.foreign_keys, key=lambda key: key.parent.name)
             if key.column.table.name in conditions
             and key.column.table is not table
-            and key.parent.name != "patient_id"
+            # A letter to a relative is the relative's, with the relative's number in it.
+            and key.parent.name not in ("patient_id", "about_id")
         ]
         if (
             "phone_index" in table.c

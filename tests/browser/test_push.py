@@ -27,9 +27,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 ATTEMPT = "ab" * 16
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1"
-NOTIFICATIONS = """async () => {
+# What is shown, as soon as something is.
+SHOWN = """async () => {
     const all = await (await navigator.serviceWorker.ready).getNotifications();
-    return all.map(({title, body, tag, lang, data}) => ({title, body, tag, lang, data}));
+    return all.length > 0 && all.map(({title, body, tag, lang, data}) => ({title, body, tag, lang, data}));
 }"""
 # Closes what is there, and waits until it is.
 NONE_LEFT = """async () => {
@@ -37,7 +38,6 @@ NONE_LEFT = """async () => {
     for (const one of await registration.getNotifications()) one.close();
     while ((await registration.getNotifications()).length) await new Promise(requestAnimationFrame);
 }"""
-SOME_SHOWN = "async () => (await (await navigator.serviceWorker.ready).getNotifications()).length > 0"
 
 
 @pytest.fixture
@@ -65,8 +65,7 @@ class Phone:
         self.page.evaluate(NONE_LEFT)
         told = {"origin": self.url, "registrationId": self.registration, "data": data}
         self.cdp.send("ServiceWorker.deliverPushMessage", told)
-        self.page.wait_for_function(SOME_SHOWN)
-        found: list[dict[str, Any]] = self.page.evaluate(NOTIFICATIONS)
+        found: list[dict[str, Any]] = self.page.wait_for_function(SHOWN).json_value()
         return found
 
 
