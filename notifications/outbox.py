@@ -29,7 +29,6 @@ from notifications.receipts import NOT_FOUND, UNDERWAY
 from notifications.settings import Settings
 from notifications.wording import WITH_LINK, push_payload, topic, word
 
-LANES = ("code", "batch")
 Devices = dict[UUID, tuple[Device, ...]]
 NO_WORDS = "no_words"
 UNREADABLE = "unreadable"
