@@ -20,6 +20,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Locator,
     Page,
     Playwright,
     ViewportSize,
@@ -159,18 +160,22 @@ def type_birth_date(page: Page, birth: date) -> None:
     page.get_by_role("button", name="Fortsett").click()
 
 
+def go(what: Locator) -> None:
+    """Clicks, and waits for the page that leads to; without, the next step might still be taken on this one."""
+    with what.page.expect_event("load"):
+        what.click()
+
+
 def press(button: str) -> Act:
     def act(_: House, page: Page) -> None:
-        page.get_by_role("main").get_by_role("button", name=button).first.click()
-        page.wait_for_load_state()
+        go(page.get_by_role("main").get_by_role("button", name=button).first)
 
     return act
 
 
 def follow(link: str) -> Act:
     def act(_: House, page: Page) -> None:
-        page.get_by_role("main").get_by_role("link", name=link).first.click()
-        page.wait_for_load_state()
+        go(page.get_by_role("main").get_by_role("link", name=link).first)
 
     return act
 
@@ -249,8 +254,7 @@ def answer_first(page: Page) -> None:
         options.first.check()
     else:
         page.get_by_role("main").get_by_role("textbox").fill("2")
-    page.get_by_role("main").get_by_role("button", name=re.compile("^(Neste|Lagre)$")).click()
-    page.wait_for_load_state()
+    go(page.get_by_role("main").get_by_role("button", name=re.compile("^(Neste|Lagre)$")))
 
 
 def search_nobody(_: House, page: Page) -> None:
@@ -276,14 +280,12 @@ def note_empty(_: House, page: Page) -> None:
 
 
 def behind_a_number(_: House, page: Page) -> None:
-    page.get_by_role("main").locator("td.look a").first.click()
-    page.wait_for_load_state()
+    go(page.get_by_role("main").locator("td.look a").first)
 
 
 def of_a_number(house: House, page: Page) -> None:
     behind_a_number(house, page)
-    page.get_by_role("main").locator("a.who").first.click()
-    page.wait_for_load_state()
+    go(page.get_by_role("main").locator("a.who").first)
 
 
 def sent_again(house: House, page: Page) -> None:
@@ -291,8 +293,7 @@ def sent_again(house: House, page: Page) -> None:
     of_a_number(house, page)
     buttons = page.get_by_role("main").get_by_role("button", name="Send på nytt")
     if buttons.count():
-        buttons.first.click()
-        page.wait_for_load_state()
+        go(buttons.first)
 
 
 def offer_clash(house: House, page: Page) -> None:

@@ -27,10 +27,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 ATTEMPT = "ab" * 16
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1"
-# What is shown, as soon as something is.
+# What is shown, as soon as something is. (A predicate of `wait_for_function` may not be async: a promise counts as yes.)
 SHOWN = """async () => {
-    const all = await (await navigator.serviceWorker.ready).getNotifications();
-    return all.length > 0 && all.map(({title, body, tag, lang, data}) => ({title, body, tag, lang, data}));
+    const registration = await navigator.serviceWorker.ready;
+    let all = [];
+    while (!(all = await registration.getNotifications()).length) await new Promise(requestAnimationFrame);
+    return all.map(({title, body, tag, lang, data}) => ({title, body, tag, lang, data}));
 }"""
 # Closes what is there, and waits until it is.
 NONE_LEFT = """async () => {
@@ -65,7 +67,7 @@ class Phone:
         self.page.evaluate(NONE_LEFT)
         told = {"origin": self.url, "registrationId": self.registration, "data": data}
         self.cdp.send("ServiceWorker.deliverPushMessage", told)
-        found: list[dict[str, Any]] = self.page.wait_for_function(SHOWN).json_value()
+        found: list[dict[str, Any]] = self.page.evaluate(SHOWN)
         return found
 
 
