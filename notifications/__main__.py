@@ -284,6 +284,7 @@ def _examine_database(companion: CompanionSettings) -> Iterator[checks.Finding]:
     yield found
     if found.how == "ok":
         with Session(engine) as db:
+            yield from checks.look_at_leases(db, SystemClock().now())
             yield from checks.look_at_post(db, _clock(companion, db).now(), SystemClock().now())
     engine.dispose()
 

@@ -88,8 +88,8 @@ def is_open_internet(address: str) -> bool:
     return number.is_global and not number.is_multicast
 
 
-def add(db: Session, patient_id: UUID, sent: Subscription, *, now: datetime) -> bool:
-    """Keeps the device, or that it is still there; whether it is new to this person.
+def add(db: Session, patient_id: UUID, sent: Subscription, *, asked: bool, now: datetime) -> bool:
+    """Keeps the device, or that it is still there; whether it is new to this person. `asked`: they have just asked for it.
 
     A device that was somebody else's is this person's from now on. The eleventh takes the place of the one longest unseen.
     Raises `Conflict` when the person takes no messages.
@@ -124,7 +124,7 @@ def add(db: Session, patient_id: UUID, sent: Subscription, *, now: datetime) -> 
     if before and new:
         _without(db, before)
     _leave_out_the_oldest(db, patient_id)
-    contact.takes_push(db, patient_id, new=new)
+    contact.takes_push(db, patient_id, asked=asked)
     return new
 
 

@@ -34,6 +34,7 @@ from notifications.vapid import public_key
 MOST_PER_SECOND = 10_000.0
 MOST_IN_FLIGHT = 1_000
 CLOCKS_DIFFER_AT_MOST = timedelta(minutes=5)
+LEASES_DIFFER_AT_MOST = timedelta(seconds=20)
 SAY_EVERY = 60.0
 LOOK_EVERY = 2.0
 _PATIENCE = aiohttp.ClientTimeout(total=5, sock_connect=3)
@@ -314,6 +315,19 @@ def look_at_database(engine: Engine) -> Finding:
     return Finding("ok", f"database: {shown}")
 
 
+def look_at_leases(db: Session, real_now: datetime) -> Iterator[Finding]:
+    """Whether a server's clock is ours: every dispatcher counts the others' leases by the clock of its own machine."""
+    if db.get_bind().dialect.name != "postgresql":
+        return
+    off = abs(real_now - db.execute(select(func.now())).scalar_one())
+    if off > LEASES_DIFFER_AT_MOST:
+        yield Finding(
+            "FAIL",
+            f"database: its clock is {int(off.total_seconds())} seconds from this machine's, so another machine's dispatcher"
+            " may take calls that still go on for lost. Set both clocks (NTP)",
+        )
+
+
 def look_at_post(db: Session, now: datetime, real_now: datetime) -> Iterator[Finding]:
     """Whether a dispatcher is at work, and whether the letters get away."""
     last = db.scalar(select(func.max(Heartbeat.at)))
@@ -333,6 +347,12 @@ def look_at_post(db: Session, now: datetime, real_now: datetime) -> Iterator[Fin
         )
     if post.circuit != "closed":
         yield Finding("note", "post: the provider leaves calls in doubt; letters wait while one tries it out")
+    if post.slow:
+        yield Finding(
+            "FAIL",
+            f"post: {post.slow} were taken by the provider more than five minutes ago, and it has not said that they arrived."
+            " Look at its status page, and at whether its callbacks reach COMPANION_PUBLIC_URL",
+        )
     if post.push_refused:
         yield Finding(
             "FAIL", "push: a push service does not accept our key; everything goes by SMS. Look at VAPID_*"

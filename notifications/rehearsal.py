@@ -37,7 +37,9 @@ async def rehearse(
         await dispatcher.tick(FixedClock(_second_round(day, opening)))
     with sessions.begin() as db:
         for patient_id in history.by_push():
-            devices.add(db, patient_id, invented_device(str(patient_id)), now=demo.opens_at(today))
+            devices.add(
+                db, patient_id, invented_device(str(patient_id)), asked=True, now=demo.opens_at(today)
+            )
         shift = demo.opens_at(today) - now
         db.merge(DemoClock(id=1, shift_seconds=int(shift.total_seconds())))
     return True

@@ -209,6 +209,12 @@ def banner(post: PostStanding, say: Sentences) -> Banner | None:
             ),
             "warn",
         )
+    if post.slow:
+        return Banner(
+            say(_("%(n)s SMS er sendt, men ser ikke ut til å komme fram."), n=post.slow),
+            say(_("Ring hvis det haster. Si fra til den som drifter løsningen.")),
+            "warn",
+        )
     if post.push_refused:
         return Banner(
             say(_("Varsler på telefonen er stoppet.")),

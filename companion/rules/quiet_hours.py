@@ -19,6 +19,8 @@ CLOSES = time(20)
 EARLIEST_OWN_HOUR = time(6)
 LATEST_OWN_HOUR = time(21, 30)
 OWN_HOUR_LASTS = timedelta(hours=1)
+# Over so long those who waited for 08.00 are spread, so that not all of the night's go in the same second.
+SPREAD = timedelta(minutes=30)
 # For so long somebody who wrote to us may be waiting for the answer.
 ANSWER_IS_USEFUL = timedelta(hours=1)
 # What the person is waiting for this minute never waits for the morning.
@@ -48,6 +50,17 @@ def next_allowed(kind: str, at_utc: datetime, personal_hour: time | None) -> dat
             if start >= at_utc:
                 return start
         day += timedelta(days=1)
+
+
+def spread(opening: datetime, personal_hour: time | None, serial: int) -> datetime:
+    """When one of many that wait for this opening goes: evenly within half an hour after 08.00, an own hour on the minute.
+
+    The same `serial` always gets the same moment.
+    """
+    if to_local(opening).time() != OPENS or personal_hour == OPENS:
+        return opening
+    # Steps of the golden ratio: neighbours end up far apart, and no part of the half hour is left out.
+    return opening + timedelta(seconds=int(serial * 0.618034 % 1 * SPREAD.total_seconds()))
 
 
 def answer_from(said_at: datetime, now: datetime, personal_hour: time | None) -> datetime:

@@ -105,14 +105,14 @@ def may_write(patient: Patient) -> bool:
     return takes_messages(patient, "check_in")
 
 
-def takes_push(db: Session, patient_id: UUID, *, new: bool) -> None:
+def takes_push(db: Session, patient_id: UUID, *, asked: bool) -> None:
     """A device takes push, and SMS becomes push; who is to be phoned still is.
 
-    A `new` one was asked for by the person, and ends the agreement to answer by SMS. One that only says that it is still
-    there undoes nothing that was agreed since.
+    One the person has just `asked` for ends the agreement to answer by SMS. One that only says that it is still there, also
+    at a new address its browser has got, undoes nothing that was agreed since.
     """
     patient = db.get_one(Patient, patient_id)
-    if patient.contact_by == "sms" and (new or patient.sms_agreed_at is None):
+    if patient.contact_by == "sms" and (asked or patient.sms_agreed_at is None):
         patient.contact_by, patient.sms_agreed_at = "push", None
     db.flush()
 

@@ -25,7 +25,7 @@ from companion.models import (
     Relative,
 )
 from companion.rules.delivery_codes import explain
-from companion.rules.quiet_hours import next_allowed
+from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from, next_allowed, spread
 from companion.use_cases import flag
 from companion.use_cases.letter import ItsCheckIn, Letter, Person
 
@@ -143,10 +143,11 @@ def draft(
     )
 
 
-def write_to_stranger(db: Session, phone: str, *, now: datetime) -> Message | None:
+def write_to_stranger(db: Session, phone: str, *, said_at: datetime, now: datetime) -> Message | None:
     """Tells a number we do not know, once, whom to call. None when it was told before, or when it is no mobile to answer.
 
-    At most `STRANGERS_A_DAY` a day, so that nobody can make us send at will.
+    What was said long ago, as before an outage, is answered by day. At most `STRANGERS_A_DAY` a day, so that nobody can make
+    us send at will.
     """
     if not _MOBILE.fullmatch(phone):
         return None
@@ -158,6 +159,7 @@ def write_to_stranger(db: Session, phone: str, *, now: datetime) -> Message | No
     told = db.scalar(select(Message.id).where(Message.dedupe_key == key))
     if told is not None or (db.scalar(strangers) or 0) >= STRANGERS_A_DAY:
         return None
+    begins = answer_from(said_at, now, None)
     letter = Message(
         kind="reply",
         lane="code",
@@ -166,9 +168,9 @@ def write_to_stranger(db: Session, phone: str, *, now: datetime) -> Message | No
         language="nb",
         params={"about": "stranger"},
         created_at=now,
-        not_before=now,
-        valid_until=now + timedelta(hours=1),
-        next_attempt_at=now,
+        not_before=begins,
+        valid_until=begins + ANSWER_IS_USEFUL,
+        next_attempt_at=begins,
     )
     try:
         with db.begin_nested():
@@ -227,7 +229,10 @@ def standing(db: Session, message: Message | Letter, now: datetime) -> Literal["
         return "cancel"
     hour = message.patient.hour if message.patient and not message.relative else None
     allowed = next_allowed(message.kind, now, hour)
-    return "send" if allowed <= now else allowed
+    if allowed <= now:
+        return "send"
+    later = spread(allowed, hour, message.id)
+    return later if later < message.valid_until else allowed
 
 
 def _check_in_asks(db: Session, message: Message | Letter) -> bool:

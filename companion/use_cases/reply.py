@@ -35,7 +35,7 @@ def receive(db: Session, phone: str, text: str, *, said_at: datetime, now: datet
     said = classify(text, crisis_words())
     if not patients and not relatives:
         if said.kind not in (ReplyKind.CRISIS, ReplyKind.STOP, ReplyKind.START):
-            message.write_to_stranger(db, phone, now=now)
+            message.write_to_stranger(db, phone, said_at=said_at, now=now)
         return said.kind is not ReplyKind.CRISIS
     if said.kind is ReplyKind.CRISIS:
         # No machine answers this.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select, true
+from sqlalchemy import Select, func, literal_column, or_, select, text, true
 from sqlalchemy.orm import Session, aliased
 
 from companion.models import CheckIn, Circuit, Heartbeat, Message, Plan
@@ -11,6 +11,14 @@ from companion.models import CheckIn, Circuit, Heartbeat, Message, Plan
 # The dispatcher looks every second; what has lain this long is not just late.
 ALARM_AFTER = timedelta(minutes=10)
 DISPATCHER_SEEN_WITHIN = timedelta(minutes=2)
+# An SMS of which nothing is heard by then is slow. When a tenth is, of what was heard of or should have been in the last
+# quarter of an hour, it is not the phones; fewer than `AT_LEAST_SLOW` may well be.
+SLOW_AFTER = timedelta(minutes=5)
+LATELY = timedelta(minutes=15)
+SLOW_SHARE = 10
+AT_LEAST_SLOW = 5
+# What is sent later than this after its time was held up by ourselves.
+DUE_WITHIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,8 @@ class Alarm:
 class PostStanding:
     """`due`: letters and check-ins whose time has come. `circuit`: `closed`, `open` or `probing`, since when.
 
-    `push_refused`: a push service does not accept our key, so everything goes by SMS for now.
+    `push_refused`: a push service does not accept our key, so everything goes by SMS for now. `slow`: so many were taken by
+    the provider lately and have not arrived, when that is a tenth or more of all; else 0.
     """
 
     due: int
@@ -34,6 +43,7 @@ class PostStanding:
     circuit: str
     circuit_since: datetime | None
     push_refused: bool
+    slow: int
     alarm: Alarm | None
 
 
@@ -56,6 +66,7 @@ def standing(db: Session, now: datetime) -> PostStanding:
         .subquery()
     )
     sent = select(func.max(Heartbeat.accepted_at).label("last")).subquery()
+    underway, arrived = _underway(now).subquery(), _arrived(now).subquery()
     batch, push = aliased(Circuit), aliased(Circuit)
     found = db.execute(
         select(
@@ -66,14 +77,20 @@ def standing(db: Session, now: datetime) -> PostStanding:
             batch.state,
             batch.since,
             push.until,
+            underway.c.slow,
+            arrived.c.arrived,
         ).select_from(
             letters.join(check_ins, true())
             .join(sent, true())
+            .join(underway, true())
+            .join(arrived, true())
             .outerjoin(batch, batch.lane == "batch")
             .outerjoin(push, push.lane == "push")
         )
     ).one()
-    due, oldest_letter, oldest_check_in, last_accepted, circuit, circuit_since, push_stopped_until = found
+    due, oldest_letter, oldest_check_in, last_accepted, circuit, circuit_since, push_stopped_until, *pace = (
+        found
+    )
     oldest = min(filter(None, (oldest_letter, oldest_check_in)), default=None)
     return PostStanding(
         due=due,
@@ -82,8 +99,34 @@ def standing(db: Session, now: datetime) -> PostStanding:
         circuit=circuit or "closed",
         circuit_since=circuit_since,
         push_refused=push_stopped_until is not None and push_stopped_until > now,
+        slow=_slow(*pace),
         alarm=_alarm(due, oldest, last_accepted, now),
     )
+
+
+def _underway(now: datetime) -> Select[int]:
+    return select(func.count().label("slow")).where(
+        text("message.state IN ('accepted', 'sent')"),
+        Message.channel == "sms",
+        Message.settled_at > now - LATELY,
+        Message.settled_at <= now - SLOW_AFTER,
+    )
+
+
+def _arrived(now: datetime) -> Select[int]:
+    return select(func.count().label("arrived")).where(
+        Message.state != literal_column("'queued'"),
+        Message.lane.in_(("batch", "code")),
+        Message.next_attempt_at > now - DUE_WITHIN,
+        Message.state == "delivered",
+        Message.channel == "sms",
+        Message.settled_at > now - LATELY,
+    )
+
+
+def _slow(underway: int, arrived: int) -> int:
+    enough = underway >= AT_LEAST_SLOW and underway * SLOW_SHARE >= underway + arrived
+    return underway if enough else 0
 
 
 def _alarm(due: int, oldest: datetime | None, last_accepted: datetime | None, now: datetime) -> Alarm | None:

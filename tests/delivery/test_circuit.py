@@ -214,6 +214,30 @@ def test_a_check_in_nobody_asks_raises_it_too(ward: SmallWard) -> None:
     assert standing(ward.db, due_at + timedelta(minutes=30)).alarm == Alarm(1, 30)
 
 
+@pytest.mark.parametrize(("silent", "heard", "slow"), [(5, 45, 5), (5, 46, 0), (4, 0, 0), (20, 20, 20)])
+def test_a_tenth_that_does_not_arrive_is_noticed_within_ten_minutes(
+    ward: SmallWard, dispatcher: Dispatcher, silent: int, heard: int, slow: int
+) -> None:
+    letters(ward, [ward.patient() for _ in range(silent + heard)])
+    tick(ward, dispatcher, at(0))
+    arrived = ward.db.scalars(select(Message).order_by(Message.id).offset(silent)).all()
+    for one in arrived:
+        one.state, one.settled_at = "delivered", at(0) + timedelta(seconds=8)
+    assert standing(ward.db, at(0, 10, 4)).slow == 0
+    assert standing(ward.db, at(0, 10, 5)).slow == slow
+    assert standing(ward.db, at(0, 10, 10)).slow == slow
+    # By then the poller has asked about each of them.
+    assert standing(ward.db, at(0, 10, 16)).slow == 0
+
+
+def test_what_is_slow_is_not_counted_where_a_device_decides(ward: SmallWard, dispatcher: Dispatcher) -> None:
+    letters(ward, [ward.patient() for _ in range(8)])
+    tick(ward, dispatcher, at(0))
+    for one in ward.db.scalars(select(Message)):
+        one.channel = "push"
+    assert standing(ward.db, at(0, 10, 6)).slow == 0
+
+
 def test_readyz_tells_of_it_and_is_down_only_when_the_dispatcher_is_away(
     ward: SmallWard, settings: Settings, engine: Engine, sessions: sessionmaker[Session]
 ) -> None:
@@ -233,6 +257,7 @@ def test_readyz_tells_of_it_and_is_down_only_when_the_dispatcher_is_away(
         "dispatcher": "ok",
         "circuit": "open",
         "push_refused": False,
+        "slow": 0,
         "due": 2,
         "alarm": {"due": 2, "none_sent_for_minutes": 30},
     }

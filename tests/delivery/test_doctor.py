@@ -25,7 +25,14 @@ from companion.models import Circuit, Heartbeat
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases import message
 from notifications import doctor
-from notifications.doctor import Finding, ask_provider, look_at_database, look_at_post, look_at_settings
+from notifications.doctor import (
+    Finding,
+    ask_provider,
+    look_at_database,
+    look_at_leases,
+    look_at_post,
+    look_at_settings,
+)
 from notifications.settings import Settings, TwilioSettings, VapidSettings
 from tests.rig import twilio_like
 from tests.rig.twilio_like import TwilioLike
@@ -256,6 +263,14 @@ def test_the_database(settings: CompanionSettings, engine: Any, tmp_path: Path) 
     )
     found = look_at_database(away)
     assert ("cannot be reached" in found.said, "hidden" in found.said) == (True, False)
+
+
+def test_a_server_whose_clock_is_not_ours(ward: SmallWard, backend: str) -> None:
+    now = SystemClock().now()
+    assert failed(list(look_at_leases(ward.db, now))) == []
+    found = failed(list(look_at_leases(ward.db, now - timedelta(minutes=2))))
+    assert len(found) == (backend == "postgresql")
+    assert all("Set both clocks" in said for said in found)
 
 
 def test_a_dispatcher_that_is_not_there_and_a_post_that_stands_still(ward: SmallWard) -> None:

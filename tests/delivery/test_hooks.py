@@ -253,6 +253,17 @@ def test_an_unknown_number_is_told_once_whom_to_call_and_what_it_wrote_is_kept(
     assert open_flags(ward) == []
 
 
+def test_an_unknown_number_that_wrote_before_an_outage_is_not_answered_in_the_night(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    receipts.keep_inbound(ward.db, "1", "+4791111111", "Hei", now=at(0, 19))
+    ward.db.commit()
+    for moment, answered in ((at(0, 23), 0), (at(1, 7), 0), (at(1, 8), 1)):
+        asyncio.run(make_dispatcher().tick(FixedClock(moment)))
+        assert rows(ward, SandboxMessage) == answered
+        ward.db.commit()
+
+
 def test_nobody_can_make_us_answer_a_stop_a_cry_for_help_or_a_number_abroad(
     ward: SmallWard, make_dispatcher: MakeDispatcher
 ) -> None:

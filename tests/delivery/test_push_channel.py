@@ -111,7 +111,7 @@ def real(sessions: sessionmaker[Session], **changed: object) -> PushChannel:
 def keep(sessions: sessionmaker[Session], whose: Patient, one: Device | Subscription) -> Device:
     """The device, in the records as the person's."""
     with sessions.begin() as db:
-        devices.add(db, whose.id, Subscription(one.endpoint, one.p256dh, one.auth), now=NOW)
+        devices.add(db, whose.id, Subscription(one.endpoint, one.p256dh, one.auth), asked=True, now=NOW)
         row = db.scalars(
             select(PushSubscription).where(PushSubscription.endpoint_index == one.endpoint)
         ).one()

@@ -64,7 +64,7 @@ class Post:
         """One more device of Kari's, or of another."""
         one = self.service.subscribe(mode)
         sent = devices.Subscription(one.endpoint, one.p256dh, one.auth)
-        devices.add(self.ward.db, (whose or self.kari).id, sent, now=at(0))
+        devices.add(self.ward.db, (whose or self.kari).id, sent, asked=True, now=at(0))
         self.ward.db.commit()
 
     def write(self, *, to: Patient | None = None, **about: object) -> Message:
@@ -164,7 +164,7 @@ def test_the_demos_clock_looks_ahead_to_what_the_outbox_does() -> None:
 def test_a_service_that_is_away_does_not_keep_the_letter(post: Post) -> None:
     nowhere = post.service.subscribe()
     sent = devices.Subscription("http://127.0.0.1:9/push/x", nowhere.p256dh, nowhere.auth)
-    devices.add(post.ward.db, post.kari.id, sent, now=at(0))
+    devices.add(post.ward.db, post.kari.id, sent, asked=True, now=at(0))
     written = post.write()
     post.tick(at(0))
     assert (written.channel, post.sms()) == ("sms", 1)

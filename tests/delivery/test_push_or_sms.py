@@ -259,7 +259,9 @@ def test_an_unheard_push_of_the_evening_is_sent_in_the_morning(
     tick(ward, dispatcher, at(0, 19, 50))
     assert tick(ward, dispatcher, at(0, 20, 5))["postponed"] == 1
     assert (len(service.taken), texts(ward, kari)) == (1, [])
-    tick(ward, dispatcher, at(1, 8))
+    tick(ward, dispatcher, at(1, 7, 59))
+    assert texts(ward, kari) == []
+    tick(ward, dispatcher, at(1, 8, 30))
     assert len(texts(ward, kari)) == 1
 
 

@@ -182,7 +182,7 @@ def test_a_push_that_is_looked_at_is_all_and_otherwise_an_sms_follows(
     send_kari_home(engine, opened)
     with Session(engine) as db:
         kari = db.scalars(select(Patient)).one()
-        devices.add(db, kari.id, invented_device(str(kari.id)), now=opened)
+        devices.add(db, kari.id, invented_device(str(kari.id)), asked=True, now=opened)
         db.commit()
     room.post("/demo/clock", {"step": "three_days"})
     room.post("/demo/clock", {"step": "day"})
@@ -215,7 +215,7 @@ def test_whoever_looks_at_once_gets_no_sms(room: PageClient, engine: Engine, ope
     send_kari_home(engine, opened)
     with Session(engine) as db:
         kari = db.scalars(select(Patient)).one()
-        devices.add(db, kari.id, invented_device(str(kari.id)), now=opened)
+        devices.add(db, kari.id, invented_device(str(kari.id)), asked=True, now=opened)
         db.commit()
     room.raw("POST", "/demo/clock", json={"forward": "PT1M"})
     room.submit(room.open("/demo/phones"), f"/demo/phones/{demo.KARI.phone}/see")

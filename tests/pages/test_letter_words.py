@@ -253,8 +253,10 @@ def test_every_state_is_counted_once() -> None:
     assert list(letters.GROUPS) == list(GROUPS)
 
 
-def standing(alarm: Alarm | None = None, circuit: str = "closed", push_refused: bool = False) -> PostStanding:
-    return PostStanding(0, None, None, circuit, None, push_refused, alarm)
+def standing(
+    alarm: Alarm | None = None, circuit: str = "closed", push_refused: bool = False, slow: int = 0
+) -> PostStanding:
+    return PostStanding(0, None, None, circuit, None, push_refused, slow, alarm)
 
 
 @pytest.mark.parametrize(
@@ -267,6 +269,10 @@ def standing(alarm: Alarm | None = None, circuit: str = "closed", push_refused: 
         (standing(circuit="open", push_refused=True), ("Leverandøren svarer ikke.", "warn")),
         (standing(circuit="probing"), ("Leverandøren svarer ikke.", "warn")),
         (standing(push_refused=True), ("Varsler på telefonen er stoppet.", "warn")),
+        (
+            standing(push_refused=True, slow=7),
+            ("7 SMS er sendt, men ser ikke ut til å komme fram.", "warn"),
+        ),
     ],
 )
 def test_the_banner(say: Sentences, post: PostStanding, shown: tuple[str, str] | None) -> None:

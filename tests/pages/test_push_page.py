@@ -176,20 +176,23 @@ def in_force(engine: Engine, home: AtHome) -> tuple[str, bool]:
         return kari.contact_by, kari.sms_agreed_at is not None
 
 
-def test_a_page_opened_again_does_not_undo_what_was_agreed_since_but_a_new_device_does(
+def test_a_page_opened_again_does_not_undo_what_was_agreed_since_but_asking_on_a_new_device_does(
     browser: PageClient, engine: Engine, home: AtHome, clock: FixedClock
 ) -> None:
     browser.as_patient(home.kari)
-    one, two = device("one"), device("two")
+    one, renewed, two = device("one"), device("renewed"), device("two", asked="yes")
     subscribe(browser, one)
     agree(engine, home, clock)
     subscribe(browser, one)
+    assert in_force(engine, home) == ("sms", True)
+    # The browser has got a new address by itself: nobody has asked for anything.
+    subscribe(browser, renewed)
     assert in_force(engine, home) == ("sms", True)
     subscribe(browser, two)
     assert in_force(engine, home) == ("push", False)
     with Session(engine) as db:
         logged = db.scalars(select(AuditEvent.action).where(AuditEvent.action.startswith("contact.")))
-        assert sorted(logged) == ["contact.device", "contact.device", "contact.sms_ended"]
+        assert sorted(logged) == [*["contact.device"] * 3, "contact.sms_ended"]
 
 
 def test_one_device_of_two_taken_away_changes_nothing(

@@ -13,6 +13,7 @@ from companion.rules.quiet_hours import (
     is_working_day,
     may_choose,
     next_allowed,
+    spread,
 )
 
 moments = st.builds(
@@ -123,3 +124,28 @@ def test_nobody_waits_longer_than_the_longest_holiday(wanted: datetime, own: tim
 )
 def test_working_days_are_counted_over_weekends_and_holidays(day: date, count: int, result: date) -> None:
     assert add_working_days(day, count) == result
+
+
+def test_who_waited_for_eight_o_clock_is_spread_over_half_an_hour_and_stays_there() -> None:
+    opening = at("2026-11-10 08:00")
+    moments = [spread(opening, None, serial) for serial in range(1, 1801)]
+    assert opening == min(opening, *moments)
+    assert max(moments) < opening + timedelta(minutes=30)
+    by_minute = [
+        sum(opening + timedelta(minutes=m) <= one < opening + timedelta(minutes=m + 1) for one in moments)
+        for m in range(30)
+    ]
+    assert max(by_minute) <= 62
+    assert min(by_minute) >= 58
+    assert spread(opening, time(14), 7) == moments[6] == spread(opening, None, 7)
+
+
+def test_an_own_hour_is_kept_on_the_minute() -> None:
+    assert spread(at("2026-11-10 14:00"), time(14), 7) == at("2026-11-10 14:00")
+    assert spread(at("2026-11-10 08:00"), time(8), 7) == at("2026-11-10 08:00")
+
+
+@given(moments, own_hours, st.integers(1, 10**9))
+def test_whoever_is_spread_may_be_sent_to(now: datetime, own: time | None, serial: int) -> None:
+    later = spread(next_allowed("reminder", now, own), own, serial)
+    assert next_allowed("reminder", later, own) == later

@@ -29,7 +29,7 @@ def healthz() -> Response:
 def readyz(db: Db, house: TheHouse, now: Now) -> Response:
     """The database answers and the dispatcher was here within two minutes; and whether the post gets away.
 
-    A provider that is down is told (`alarm`, `circuit`, `push_refused`) and is no reason to take the pages from people.
+    A provider that is down is told (`alarm`, `circuit`, `push_refused`, `slow`) and is no reason to take the pages from people.
     """
     try:
         last = db.scalar(select(func.max(Heartbeat.at)))
@@ -44,6 +44,7 @@ def readyz(db: Db, house: TheHouse, now: Now) -> Response:
         "dispatcher": "ok" if seen else "away",
         "circuit": post.circuit,
         "push_refused": post.push_refused,
+        "slow": post.slow,
         "due": post.due,
         "alarm": alarm,
     }

@@ -42,7 +42,7 @@ def key(request: Request, house: TheHouse) -> Response:
 @router.post("/push/subscription")
 @access("patient", "check_in", patient_data=True)
 def subscribe(db: Db, who: Who, now: Now, house: TheHouse, seen: Seen, fields: Posted) -> Response:
-    """This device takes push from now on, or still does. A new one stands in the person's access log, with what it ends."""
+    """This device takes push from now on (`asked`), or still does. What is new, and what it ends, stands in the access log."""
     sent = devices.read(
         fields.get("endpoint", ""),
         fields.get("p256dh", ""),
@@ -50,11 +50,12 @@ def subscribe(db: Db, who: Who, now: Now, house: TheHouse, seen: Seen, fields: P
         loopback=house.settings.allow_loopback,
     )
     patient_id = cast(UUID, who.id)
-    answered_by_sms = contact.asked_by_sms(db.get_one(Patient, patient_id))
-    if devices.add(db, patient_id, sent, now=now):
+    patient = db.get_one(Patient, patient_id)
+    answered_by_sms = contact.asked_by_sms(patient)
+    if devices.add(db, patient_id, sent, asked=fields.get("asked") == "yes", now=now):
         seen(patient_id, "contact.device")
-        if answered_by_sms:
-            seen(patient_id, "contact.sms_ended")
+    if answered_by_sms and not contact.asked_by_sms(patient):
+        seen(patient_id, "contact.sms_ended")
     return JSONResponse({"devices": devices.count(db, patient_id)})
 
 

@@ -57,7 +57,7 @@ async function start() {
     if (permission !== "granted") return show(permission === "denied" ? "denied" : "ready");
     const subscription = await subscribe();
     localStorage.setItem(MINE, owner);
-    await tell("POST", subscription);
+    await tell("POST", subscription, { asked: "yes" });
     on(subscription);
   } catch {
     localStorage.removeItem(MINE);
@@ -107,9 +107,9 @@ async function subscribe() {
   return within(pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key }));
 }
 
-async function tell(method, subscription) {
+async function tell(method, subscription, more = {}) {
   const { endpoint, keys } = subscription.toJSON();
-  const body = new URLSearchParams({ endpoint, p256dh: keys.p256dh, auth: keys.auth });
+  const body = new URLSearchParams({ endpoint, p256dh: keys.p256dh, auth: keys.auth, ...more });
   const answer = await within(
     fetch("/push/subscription", { method, body, headers: { "X-CSRF-Token": token() }, redirect: "error" }),
   );
