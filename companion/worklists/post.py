@@ -70,9 +70,9 @@ def standing(db: Session, now: datetime) -> PostStanding:
     batch, push = aliased(Circuit), aliased(Circuit)
     found = db.execute(
         select(
-            letters.c.due + check_ins.c.due,
-            letters.c.oldest,
-            check_ins.c.oldest,
+            (letters.c.due + check_ins.c.due).label("due"),
+            letters.c.oldest.label("oldest_letter"),
+            check_ins.c.oldest.label("oldest_check_in"),
             sent.c.last,
             batch.state,
             batch.since,
@@ -88,19 +88,16 @@ def standing(db: Session, now: datetime) -> PostStanding:
             .outerjoin(push, push.lane == "push")
         )
     ).one()
-    due, oldest_letter, oldest_check_in, last_accepted, circuit, circuit_since, push_stopped_until, *pace = (
-        found
-    )
-    oldest = min(filter(None, (oldest_letter, oldest_check_in)), default=None)
+    oldest = min(filter(None, (found.oldest_letter, found.oldest_check_in)), default=None)
     return PostStanding(
-        due=due,
+        due=found.due,
         oldest_due=oldest,
-        last_accepted=last_accepted,
-        circuit=circuit or "closed",
-        circuit_since=circuit_since,
-        push_refused=push_stopped_until is not None and push_stopped_until > now,
-        slow=_slow(*pace),
-        alarm=_alarm(due, oldest, last_accepted, now),
+        last_accepted=found.last,
+        circuit=found.state or "closed",
+        circuit_since=found.since,
+        push_refused=found.until is not None and found.until > now,
+        slow=_slow(found.slow, found.arrived),
+        alarm=_alarm(found.due, oldest, found.last, now),
     )
 
 
