@@ -47,11 +47,11 @@ MATTERS = ABOUT_CHECK_IN | {"meeting", "meeting_moved", "meeting_cancelled"}
 
 _SENT = cast(Table, Message.__table__).c
 _SENT_AT = func.coalesce(_SENT.settled_at, _SENT.next_attempt_at)
+# Whom they went to is looked at afterwards: asked for here, SQLite would go through the letters of all the patients there are.
 _SENT_LATELY = (
-    select(_SENT.patient_id, _SENT_AT)
+    select(_SENT.patient_id, _SENT.relative_id, _SENT_AT)
     .where(
         _SENT.patient_id.in_(bindparam("patients", expanding=True)),
-        _SENT.relative_id.is_(None),
         _SENT.lane == "batch",
         _SENT.state.in_(MAY_HAVE_ARRIVED),
         bindparam("since") < _SENT_AT,
@@ -196,8 +196,9 @@ def sent_lately(
     """When the patients these letters are for were last sent something unasked, or may have been; the oldest first."""
     found: dict[UUID, list[datetime]] = {letter.patient_id: [] for letter in letters if letter.patient_id}
     asked = {"patients": list(found), "since": now - LOOK_BACK}
-    for patient_id, moment in db.connection().execute(_SENT_LATELY, asked).all():
-        found[patient_id].append(moment)
+    for patient_id, relative_id, moment in db.connection().execute(_SENT_LATELY, asked).all():
+        if relative_id is None:
+            found[patient_id].append(moment)
     return found
 
 
