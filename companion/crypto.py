@@ -22,7 +22,7 @@ class KeyRing:
             raise Misconfigured("COMPANION_KEYS holds no key")
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._newest = next(iter(keys))
-        self._index_key = index_key
+        self._index = hmac.new(index_key, digestmod="sha256")
 
     @classmethod
     def parse(cls, keys: str, index_key: str) -> "KeyRing":
@@ -52,7 +52,9 @@ class KeyRing:
 
     def index(self, text: str, place: str) -> str:
         """A keyed fingerprint (HMAC-SHA-256, hex) by which a sealed value can be found but not read."""
-        return hmac.digest(self._index_key, f"{place}\0{text}".encode(), "sha256").hex()
+        keyed = self._index.copy()
+        keyed.update(f"{place}\0{text}".encode())
+        return keyed.hexdigest()
 
 
 def token_hash(token: str) -> str:

@@ -1,6 +1,7 @@
 """Every word we send: one file per kind, channel and language beside this one; nothing in them tells of illness."""
 
 import json
+import re
 from base64 import urlsafe_b64encode
 from datetime import date, datetime
 from functools import cache
@@ -41,7 +42,7 @@ _WHEN = {
 _DAY = {"nb": "EEEE d. MMMM", "nn": "EEEE d. MMMM", "en": "EEEE d MMMM", "se": "d.M."}
 # Days in a letter's values, written as in ISO.
 _DAYS = ("again", "read_by")
-_GSM_7 = frozenset(
+_GSM_7_ONCE = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
@@ -55,7 +56,11 @@ _PLAIN = str.maketrans(
         "…": "...",
     }
 )
-_GSM_7_TWICE = frozenset("\f^{}\\[~]|€")
+_GSM_7_TWICE = "\f^{}\\[~]|€"
+# To look whether there is any costs a tenth of going through the letters one by one.
+_NOT_PLAIN = re.compile(f"[{re.escape(''.join(map(chr, _PLAIN)))}]")
+_BEYOND_ONCE = re.compile(f"[^{re.escape(_GSM_7_ONCE)}]")
+_BEYOND_GSM_7 = re.compile(f"[^{re.escape(_GSM_7_ONCE + _GSM_7_TWICE)}]")
 
 
 def word(
@@ -103,7 +108,7 @@ def word(
 
 def plain_marks(text: str) -> str:
     """Typographic marks as every telephone has them: one dash costs as much as ninety letters. Letters are never touched."""
-    return text.translate(_PLAIN)
+    return text.translate(_PLAIN) if _NOT_PLAIN.search(text) else text
 
 
 def push_payload(letter: Message | Letter, words: Words | None, attempt_id: str, *, product: str) -> str:
@@ -143,13 +148,12 @@ def spoken_day(day: str, language: str) -> str:
 
 def segments(text: str) -> int:
     """How many SMS parts the text takes: 160 or 153 GSM-7 units, else 70 or 67 UTF-16 units."""
-    letters = set(text)
-    if letters <= _GSM_7:
+    if not _BEYOND_ONCE.search(text):
         return 1 if len(text) <= 160 else -(-len(text) // 153)
-    if letters <= _GSM_7 | _GSM_7_TWICE:
+    if not _BEYOND_GSM_7.search(text):
         # A two-unit letter is never split between two parts.
         return _parts([2 if letter in _GSM_7_TWICE else 1 for letter in text], 160, 153)
-    if max(letters) <= "\uffff":
+    if max(text) <= "\uffff":
         return 1 if len(text) <= 70 else -(-len(text) // 67)
     return _parts([len(letter.encode("utf-16-le")) // 2 for letter in text], 70, 67)
 
@@ -172,9 +176,12 @@ def _template(name: str) -> Template:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         autoescape=False,
         auto_reload=False,
     )
+    # No text needs `range` and the like, and to hand them to each costs more than the text itself.
+    environment.globals.clear()
+    return environment
