@@ -46,7 +46,7 @@ OUTCOMES = (
 )
 AFTERWARDS = ("reconciled", "polled", "delivery_unknown")
 FLUSH_AT = 64
-FLUSH_AFTER = 0.02
+FLUSH_AFTER = 0.05
 CLAIM_AT_MOST = 500
 # A claim takes no more than can begin well within its lease.
 CLAIM_SECONDS = 20
@@ -368,7 +368,9 @@ class Tray:
 
 
 class Ledger:
-    """Results on their way to the database: written at 64 or after 20 ms, so that a crash leaves few in doubt."""
+    """Results on their way to the database: written at 64, or when one has waited for 50 ms, so that a crash leaves few in
+    doubt.
+    """
 
     def __init__(
         self,
@@ -382,10 +384,13 @@ class Ledger:
         self._clock = clock
         self._counts = counts
         self._waiting: list[Result] = []
+        self._since = 0.0
         self._timer: asyncio.Task[None] | None = None
 
     async def add(self, result: Result) -> None:
         """Takes a result; writes when there are many."""
+        if not self._waiting:
+            self._since = monotonic()
         self._waiting.append(result)
         if len(self._waiting) >= FLUSH_AT:
             await self.write()
@@ -399,7 +404,8 @@ class Ledger:
         await self.write()
 
     async def _write_soon(self) -> None:
-        await asyncio.sleep(FLUSH_AFTER)
+        while self._waiting and (left := self._since + FLUSH_AFTER - monotonic()) > 0:
+            await asyncio.sleep(left)
         await self.write()
 
     async def write(self) -> None:

@@ -13,6 +13,7 @@ import structlog
 from jinja2 import TemplateError
 from sqlalchemy import JSON, BindParameter, Table, Update, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import FunctionElement
 
 from companion.models import Meeting, Message, Patient, Relative
 from companion.models.messages import MESSAGE_STATES
@@ -51,7 +52,9 @@ BETWEEN_LOOKS = timedelta(minutes=5)
 PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
 BEFORE_MEETING = timedelta(hours=2)
 
-_MESSAGE, _DELIVERY = cast(Table, Message.__table__), cast(Table, Delivery.__table__)
+_MESSAGE, _DELIVERY, _PATIENT, _RELATIVE = (
+    cast(Table, each.__table__) for each in (Message, Delivery, Patient, Relative)
+)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 # Made once: to build them anew for every batch would take longer than the database takes for them.
 _DUE = (
@@ -64,6 +67,13 @@ _DUE = (
     .order_by(_MESSAGE.c.next_attempt_at, _MESSAGE.c.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
+)
+_PEOPLE = tuple(
+    select(people.c.id)
+    .where(people.c.id.in_(_IDS))
+    .order_by(people.c.id)
+    .with_for_update(read=True, skip_locked=True)
+    for people in (_PATIENT, _RELATIVE)
 )
 _TAKE = (
     _MESSAGE.update()
@@ -78,6 +88,12 @@ _TAKE = (
     )
 )
 _BEGIN = _DELIVERY.insert()
+_LOCK = (
+    select(_MESSAGE.c.id, _MESSAGE.c.state)
+    .where(_MESSAGE.c.id.in_(_IDS))
+    .order_by(_MESSAGE.c.id)
+    .with_for_update()
+)
 _ACCEPTED = (
     _MESSAGE.update()
     .where(
@@ -94,6 +110,28 @@ _BY_SMS_NOW = (
         state="queued", channel="sms", next_attempt_at=bindparam("at"), waiting_since=None, lease_until=None
     )
 )
+
+
+def _close(each: FunctionElement[Any]) -> Update:
+    """Ends attempts; the provider's ids go in as one JSON value, by attempt, which `each` takes apart."""
+    told = each.table_valued("key", "value", name="told")
+    return (
+        _DELIVERY.update()
+        .where(
+            _DELIVERY.c.id == told.c.key,
+            or_(_DELIVERY.c.outcome.is_(None), _DELIVERY.c.outcome == "unknown"),
+        )
+        .values(
+            outcome=bindparam("became"),
+            provider_id=told.c.value,
+            error_code=bindparam("code"),
+            finished_at=bindparam("at"),
+        )
+    )
+
+
+_TOLD: BindParameter[Any] = bindparam("told", type_=JSON)
+_CLOSE = {"sqlite": _close(func.json_each(_TOLD)), "postgresql": _close(func.json_each_text(_TOLD))}
 
 log = structlog.get_logger()
 
@@ -245,13 +283,11 @@ def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:
         # There a transaction holds everything.
         return [one.id for one in due]
     held: set[UUID | None] = {None}
-    for person, ids in (
-        (Patient, {one.patient_id for one in due} | {one.about_id for one in due}),
-        (Relative, {one.relative_id for one in due}),
-    ):
-        if ids - {None}:
-            these = select(person.id).where(person.id.in_(ids)).order_by(person.id)
-            held.update(db.scalars(these.with_for_update(read=True, skip_locked=True)))
+    patients = {one.patient_id for one in due} | {one.about_id for one in due}
+    relatives = {one.relative_id for one in due}
+    for hold, ids in zip(_PEOPLE, (patients, relatives), strict=True):
+        if theirs := ids - {None}:
+            held.update(db.connection().scalars(hold, {"ids": list(theirs)}))
     return [one.id for one in due if {one.patient_id, one.about_id, one.relative_id} <= held]
 
 
@@ -396,28 +432,20 @@ def lock(db: Session, message_ids: Iterable[int]) -> set[int]:
     Those of them that are in doubt.
     """
     ids = sorted(set(message_ids))
-    held = select(Message.id, Message.state).where(Message.id.in_(ids)).order_by(Message.id)
-    return {message_id for message_id, state in db.execute(held.with_for_update()) if state == "unknown"}
+    held = db.connection().execute(_LOCK, {"ids": ids})
+    return {message_id for message_id, state in held if state == "unknown"}
 
 
 def _close_attempts(db: Session, results: Sequence[Result], now: datetime) -> None:
-    """One statement for all that ended in the same way; the provider's ids go in as one JSON value."""
+    """One statement for all that ended in the same way."""
     words = {"later": "not_processed", "not_pushed": "failed"}
     ended: dict[tuple[str, str | None], dict[str, str | None]] = {}
     for result in results:
         outcome = words.get(result.outcome, result.outcome)
         ended.setdefault((outcome, result.code), {})[result.parcel.attempt_id] = result.provider_id
-    each = func.json_each_text if db.get_bind().dialect.name == "postgresql" else func.json_each
-    for (outcome, code), provider_ids in ended.items():
-        told = each(bindparam("told", provider_ids, type_=JSON)).table_valued("key", "value", name="told")
-        db.connection().execute(
-            _DELIVERY.update()
-            .where(
-                _DELIVERY.c.id == told.c.key,
-                or_(_DELIVERY.c.outcome.is_(None), _DELIVERY.c.outcome == "unknown"),
-            )
-            .values(outcome=outcome, provider_id=told.c.value, error_code=code, finished_at=now)
-        )
+    close = _CLOSE[db.get_bind().dialect.name]
+    for (outcome, code), told in ended.items():
+        db.connection().execute(close, {"told": told, "became": outcome, "code": code, "at": now})
 
 
 def _move(db: Session, change: Update, results: Sequence[Result], now: datetime) -> None:
