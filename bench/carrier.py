@@ -13,6 +13,8 @@ from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 from typing import Any
 
+import uvloop
+
 from bench.databases import settings as companion_settings
 from bench.letter import ACCOUNT, SENDER, TOKEN
 from companion.clock import ShiftedClock
@@ -58,8 +60,9 @@ async def carry(order: Order) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     clock = ShiftedClock(timedelta(seconds=order.shift_seconds))
     dispatcher, channel = make(order)
-    # As one that has been running for a while: the calendar is read once in its life.
+    # As one that has been running for a while: statements are made and the calendar is read once in its life.
     is_working_day(clock.now().date())
+    await dispatcher.tick(ShiftedClock(clock.shift - timedelta(hours=1)))
     print("ready", flush=True)
     await loop.run_in_executor(None, sys.stdin.readline)
     began, cpu = perf_counter(), _cpu()
@@ -86,4 +89,4 @@ def _cpu() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(carry(Order(**json.loads(sys.argv[1]))))), flush=True)
+    print(json.dumps(uvloop.run(carry(Order(**json.loads(sys.argv[1]))))), flush=True)

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import structlog
 import typer
+import uvloop
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
@@ -103,7 +104,7 @@ def run() -> None:
     """Carry what is due until told to stop; SIGTERM finishes what is in flight. On SQLite there can be only one."""
     house = _house()
     with _told(house), _alone(house, "run"):
-        asyncio.run(_run(house))
+        uvloop.run(_run(house))
 
 
 @app.command()
@@ -114,7 +115,7 @@ def tick(
     house = _house()
     clock: Clock = FixedClock(_moment(now)) if now else house.clock()
     with _told(house), _alone(house, "tick"):
-        counts = asyncio.run(_tick(house, clock))
+        counts = uvloop.run(_tick(house, clock))
     print(json.dumps(counts))
     if counts["errors"]:
         raise typer.Exit(1)
