@@ -11,6 +11,7 @@ from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 
 import aiohttp
+import uvloop
 from yarl import URL
 
 from bench.letter import AUTHORIZATION, PATH, form
@@ -18,8 +19,8 @@ from bench.letter import AUTHORIZATION, PATH, form
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-async def post_all(url: str, messages: int, in_flight: int, ready_made: bool) -> dict[str, float]:
-    """Posts every message, `in_flight` at a time; given as fields, or `ready_made` as our channel gives them."""
+async def post_all(url: str, messages: int, in_flight: int, as_ours: bool) -> dict[str, float]:
+    """Posts every message, `in_flight` at a time; given as fields, or `as_ours` ready-made, as our channel gives them."""
     loop = asyncio.get_running_loop()
     session = aiohttp.ClientSession(
         headers={"Authorization": AUTHORIZATION},
@@ -30,17 +31,17 @@ async def post_all(url: str, messages: int, in_flight: int, ready_made: bool) ->
     await loop.run_in_executor(None, sys.stdin.readline)
     serials = iter(range(messages))
     began, used = perf_counter(), getrusage(RUSAGE_SELF)
-    await asyncio.gather(*(_post(session, url + PATH, serials, ready_made) for _ in range(in_flight)))
+    await asyncio.gather(*(_post(session, url + PATH, serials, as_ours) for _ in range(in_flight)))
     seconds, now = perf_counter() - began, getrusage(RUSAGE_SELF)
     await session.close()
     return {"seconds": seconds, "cpu": now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime}
 
 
-async def _post(session: aiohttp.ClientSession, url: str, serials: Iterator[int], ready_made: bool) -> None:
+async def _post(session: aiohttp.ClientSession, url: str, serials: Iterator[int], as_ours: bool) -> None:
     for serial in serials:
         fields = form(serial)
-        data = URL.build(query=fields).raw_query_string.encode() if ready_made else fields
-        headers = _FORM if ready_made else None
+        data = URL.build(query=fields).raw_query_string.encode() if as_ours else fields
+        headers = _FORM if as_ours else None
         async with session.post(url, data=data, headers=headers, allow_redirects=False) as answer:
             said = json.loads(await answer.read())
             assert answer.status == 201
@@ -48,4 +49,6 @@ async def _post(session: aiohttp.ClientSession, url: str, serials: Iterator[int]
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(post_all(**json.loads(sys.argv[1])))), flush=True)
+    order = json.loads(sys.argv[1])
+    run = uvloop.run if order["as_ours"] else asyncio.run
+    print(json.dumps(run(post_all(**order))), flush=True)

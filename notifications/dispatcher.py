@@ -46,7 +46,7 @@ OUTCOMES = (
 )
 AFTERWARDS = ("reconciled", "polled", "delivery_unknown")
 FLUSH_AT = 64
-FLUSH_AFTER = 0.05
+FLUSH_AFTER = 0.02
 CLAIM_AT_MOST = 500
 # A claim takes no more than can begin well within its lease.
 CLAIM_SECONDS = 20
@@ -368,7 +368,7 @@ class Tray:
 
 
 class Ledger:
-    """Results on their way to the database: written at 64, or when one has waited for 50 ms, so that a crash leaves few in
+    """Results on their way to the database: written at 64, or when one has waited for 20 ms, so that a crash leaves few in
     doubt.
     """
 

@@ -96,7 +96,7 @@ def test_when_everything_is_in_doubt_the_lane_stops_and_the_rest_waits_untouched
     provider.doubt = 1
     counts = tick(ward, dispatcher, at(0))
     assert state(ward) == "open"
-    # Results are written after 50 ms or 64 of them: what was called until then is in doubt, and not one more.
+    # Results are written after 20 ms or 64 of them: what was called until then is in doubt, and not one more.
     assert circuit.AT_LEAST <= counts["unknown"] <= 64 + 8
     assert counts["unknown"] == len(provider.called)
     assert len(set(ward.db.scalars(select(Flag.message_id)))) == counts["unknown"]
