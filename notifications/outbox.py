@@ -508,10 +508,10 @@ def sweep(db: Session, now: datetime, limit: int = 500) -> int:
     ).all()
     for message in lost:
         outcome = "accepted" if message.channel == "push" else "unknown"
-        message.state, message.lease_until = outcome, None
+        until, message.state, message.lease_until = message.lease_until, outcome, None
         if outcome == "accepted":
-            # Perhaps it was: a device acknowledges it, or it goes as SMS.
-            message.settled_at = now
+            # Perhaps it was: a device acknowledges it, or it goes as SMS. After an outage that is at once.
+            message.settled_at = until
         else:
             message.error_code = "lease"
             letters.parked(db, message, now)
