@@ -14,7 +14,14 @@ from uuid import UUID
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import Connection, Engine, func, or_, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -34,6 +41,7 @@ from tests import cast
 from tests.delivery.post_world import (
     A_WEEK,
     HEARD_WITHIN,
+    OSLO,
     Kin,
     Model,
     Person,
@@ -147,6 +155,7 @@ class Post(RuleBasedStateMachine):
         self.discharge(0, template=template, days=0)
         self.is_reached(0, way)
 
+    @precondition(lambda self: len(self.model.people) == 1)
     @rule(days=st.integers(-2, 20), template=st.sampled_from(("stroke", "general")), way=WAYS)
     def ola_goes_home(self, days: int, template: str, way: str) -> None:
         self.discharge(1, template=template, days=days)
@@ -182,6 +191,13 @@ class Post(RuleBasedStateMachine):
         self.time_passes(by)
         self.tick("ok")
 
+    @rule(days=st.integers(1, 9))
+    def days_go_by(self, days: int) -> None:
+        for _ in range(days):
+            morning = self.clock.now().astimezone(OSLO) + timedelta(days=1)
+            self.time_passes(morning.replace(hour=10, minute=0) - self.clock.now())
+            self.tick("ok")
+
     @rule(lane=st.sampled_from(LANES), taken=st.booleans())
     def killed_between_claim_and_settle(self, lane: LaneName, taken: bool) -> None:
         for parcel in self.claim(lane):
@@ -216,11 +232,12 @@ class Post(RuleBasedStateMachine):
         else:
             self.settle(results)
 
+    @precondition(lambda self: self.held)
     @rule()
     def what_was_written_down_late_comes_in(self) -> None:
-        if self.held:
-            self.settle(self.held.pop(0))
+        self.settle(self.held.pop(0))
 
+    @precondition(lambda self: self.provider.taken)
     @rule(
         which=st.integers(0, 50),
         status=st.sampled_from(LAST_WORDS),
@@ -229,8 +246,6 @@ class Post(RuleBasedStateMachine):
         own_id=st.booleans(),
     )
     def the_provider_tells(self, which: int, status: str, code: str, times: int, own_id: bool) -> None:
-        if not self.provider.taken:
-            return
         one = self.provider.taken[-1 - which % len(self.provider.taken)]
         said = {"MessageSid": [one.provider_id], "MessageStatus": [status]}
         said["ErrorCode"] = [code if status in ("undelivered", "failed") else ""]
@@ -241,6 +256,7 @@ class Post(RuleBasedStateMachine):
                 own = one.parcel.attempt_id if own_id else None
                 receipts.keep_status(db, said, own, now=self.clock.now())
 
+    @precondition(lambda self: self.provider.taken)
     @rule(status=st.sampled_from(("delivered", "undelivered", "sent")), code=st.sampled_from(CODES))
     def the_provider_knows_only_when_asked(self, status: str, code: str) -> None:
         for one in self.provider.taken:
@@ -286,6 +302,7 @@ class Post(RuleBasedStateMachine):
             assert quotes, f"nobody was told of {said}"
             assert said == "RING" or said in str(quotes[0])
 
+    @precondition(lambda self: any(one.questions for one in self.model.people.values()))
     @rule(who=PEOPLE, digits=st.lists(st.sampled_from(DIGITS), min_size=1, max_size=6))
     def a_conversation_goes_on(self, who: int, digits: list[str]) -> None:
         for digit in digits:
@@ -293,14 +310,15 @@ class Post(RuleBasedStateMachine):
             self.writes(who, digit)
             self.tick("ok")
 
-    @rule(which=st.integers(0, 20), handled=st.booleans())
-    def the_provider_hands_in_again(self, which: int, handled: bool) -> None:
+    @precondition(lambda self: self.inbound)
+    @rule(which=st.integers(0, 20))
+    def the_provider_hands_in_again(self, which: int) -> None:
         """However late: what was said once has been said once."""
-        if self.inbound:
-            before = self.footprint()
-            self.hands_in(*self.inbound[-1 - which % len(self.inbound)], note=False)
-            assert self.footprint() == before
+        before = self.footprint()
+        self.hands_in(*self.inbound[-1 - which % len(self.inbound)], note=False)
+        assert self.footprint() == before
 
+    @precondition(lambda self: self.model.kin)
     @rule(said=st.sampled_from(("STOPP", "START", "hva er dette")))
     def the_relative_writes(self, said: str) -> None:
         if kin := self.model.kin:
@@ -309,14 +327,16 @@ class Post(RuleBasedStateMachine):
             if said in ("STOPP", "START"):
                 kin.said_stop = said == "STOPP"
 
-    @rule(who=PEOPLE)
+    @rule(who=PEOPLE, postponed=st.booleans())
+    def answers_on_the_web(self, who: int, postponed: bool) -> None:
+        self.postpones(who) if postponed else self.answers(who)
+
     def answers(self, who: int) -> None:
         if person := self.person(who):
             with self.tries() as db:
                 if done := answer_well(db, db.get_one(Patient, person.id), self.clock.now()):
                     person.answered_check_ins.add(done)
 
-    @rule(who=PEOPLE)
     def postpones(self, who: int) -> None:
         if person := self.person(who):
             put_off = self.times_put_off(person)
@@ -328,14 +348,26 @@ class Post(RuleBasedStateMachine):
 
     # How somebody is reached.
 
-    @rule(who=PEOPLE, agreed=st.booleans())
+    @rule(
+        who=PEOPLE,
+        how=st.sampled_from(("yes to sms", "no to sms", "no push", "number", *range(3), *range(3))),
+    )
+    def is_reached_otherwise(self, who: int, how: str | int) -> None:
+        if isinstance(how, int):
+            self.lets_a_device_take_push(who, how)
+        elif how == "no push":
+            self.wants_no_more_push(who)
+        elif how == "number":
+            self.gets_another_number(who)
+        else:
+            self.answers_by_sms_from_now_on(who, how == "yes to sms")
+
     def answers_by_sms_from_now_on(self, who: int, agreed: bool) -> None:
         if person := self.person(who):
             with self.tries() as db:
                 contact.agree_to_sms(db, self.ward.sofia, person.id, agreed, now=self.clock.now())
                 person.agreed = agreed and person.way == "sms"
 
-    @rule(who=PEOPLE, which=st.integers(0, 2))
     def lets_a_device_take_push(self, who: int, which: int) -> None:
         if person := self.person(who):
             with self.tries() as db:
@@ -346,7 +378,6 @@ class Post(RuleBasedStateMachine):
                         other.loses_device(sent.endpoint)
                 person.has_device(sent.endpoint)
 
-    @rule(who=PEOPLE)
     def wants_no_more_push(self, who: int) -> None:
         person = self.person(who)
         for endpoint in sorted(person.devices) if person else []:
@@ -355,18 +386,17 @@ class Post(RuleBasedStateMachine):
             assert person
             person.loses_device(endpoint)
 
+    @precondition(lambda self: self.pushes.taken)
     @rule(which=st.integers(0, 3), times=st.integers(1, 2))
     def a_device_shows_a_push(self, which: int, times: int) -> None:
-        if self.pushes.taken:
-            parcel = self.pushes.taken[-1 - which % len(self.pushes.taken)]
-            for _ in range(times):
-                with self.sessions.begin() as db:
-                    receipts.keep_ack(db, parcel.attempt_id, now=self.clock.now())
-            self.model.shown.add(parcel.message_id)
-            if person := self.unasked.get(parcel.message_id):
-                person.had.setdefault(parcel.message_id, self.model.pushed[parcel.message_id].at)
+        parcel = self.pushes.taken[-1 - which % len(self.pushes.taken)]
+        for _ in range(times):
+            with self.sessions.begin() as db:
+                receipts.keep_ack(db, parcel.attempt_id, now=self.clock.now())
+        self.model.shown.add(parcel.message_id)
+        if person := self.unasked.get(parcel.message_id):
+            person.had.setdefault(parcel.message_id, self.model.pushed[parcel.message_id].at)
 
-    @rule(who=PEOPLE)
     def gets_another_number(self, who: int) -> None:
         if person := self.person(who):
             number = f"+4741{next(self.sms):06d}"
@@ -397,6 +427,7 @@ class Post(RuleBasedStateMachine):
                 ends = to_utc(until + timedelta(days=1), time(0))
                 kin.grants[person.id] = [*kept, (ends, set(to.split(",")))]
 
+    @precondition(lambda self: self.model.kin)
     @rule(who=PEOPLE)
     def shuts_the_relative_out(self, who: int) -> None:
         person, kin = self.person(who), self.model.kin
@@ -410,28 +441,42 @@ class Post(RuleBasedStateMachine):
 
     # The plan and the meetings.
 
-    @rule(who=PEOPLE)
+    @rule(
+        who=PEOPLE,
+        what=st.sampled_from(("pause", "resume", "resume", "hospital", "home again", "home again", "death")),
+        days=st.integers(0, 40),
+    )
+    def staff_decide(self, who: int, what: str, days: int) -> None:
+        match what:
+            case "pause":
+                self.pauses(who)
+            case "resume":
+                self.resumes(who)
+            case "hospital":
+                self.is_in_hospital_again(who)
+            case "death":
+                self.dies(who)
+            case _ if who < len(self.model.people):
+                self.discharge(who, template="stroke", days=days)
+
     def pauses(self, who: int) -> None:
         if person := self.person(who):
             with self.tries() as db:
                 plan.pause(db, self.ward.sofia, person.id, "wish", now=self.clock.now())
                 person.asked = False
 
-    @rule(who=PEOPLE)
     def resumes(self, who: int) -> None:
         if person := self.person(who):
             with self.tries() as db:
                 plan.resume(db, self.ward.sofia, person.id, now=self.clock.now())
                 person.asked = True
 
-    @rule(who=PEOPLE)
     def is_in_hospital_again(self, who: int) -> None:
         if person := self.person(who):
             with self.tries() as db:
                 plan.readmit(db, self.ward.sofia, person.id, now=self.clock.now())
                 person.asked = False
 
-    @rule(who=PEOPLE)
     def dies(self, who: int) -> None:
         if person := self.person(who):
             with self.tries() as db:
@@ -440,10 +485,6 @@ class Post(RuleBasedStateMachine):
                 person.died = True
                 if self.model.kin and person.id in self.model.kin.grants:
                     self.model.kin.was_shut_out = True
-
-    @rule(who=PEOPLE, days=st.integers(0, 40))
-    def the_day_of_discharge_is_moved(self, who: int, days: int) -> None:
-        self.discharge(who, template="stroke", days=days)
 
     @rule(who=PEOPLE, days=st.integers(1, 12), with_relative=st.booleans())
     def is_offered_a_meeting(self, who: int, days: int, with_relative: bool) -> None:
@@ -673,7 +714,9 @@ class Post(RuleBasedStateMachine):
     # --- how it is done -------------------------------------------------------------------------------------------
 
     def person(self, who: int) -> Person | None:
-        return list(self.model.people.values())[who] if who < len(self.model.people) else None
+        """One of those who are home; nobody before that."""
+        people = list(self.model.people.values())
+        return people[who % len(people)] if people else None
 
     @contextmanager
     def tries(self) -> Iterator[Session]:
@@ -683,7 +726,7 @@ class Post(RuleBasedStateMachine):
 
     def discharge(self, who: int, *, template: str, days: int) -> None:
         now = self.clock.now()
-        person = self.person(who)
+        person = dict(enumerate(self.model.people.values())).get(who)
         day = local_day(now) + timedelta(days=days)
         fields = cast.kari_fields(
             now,
