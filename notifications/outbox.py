@@ -14,7 +14,7 @@ from jinja2 import TemplateError
 from sqlalchemy import JSON, BindParameter, Table, Update, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from companion.models import Meeting, Message, Patient, Relative
+from companion.models import CheckIn, Meeting, Message, Patient, Relative
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
@@ -55,7 +55,12 @@ _MESSAGE, _DELIVERY = cast(Table, Message.__table__), cast(Table, Delivery.__tab
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 # Made once: to build them anew for every batch would take longer than the database takes for them.
 _DUE = (
-    select(_MESSAGE.c.id, _MESSAGE.c.patient_id, _MESSAGE.c.about_id, _MESSAGE.c.relative_id)
+    select(
+        *(
+            _MESSAGE.c[name]
+            for name in ("id", "patient_id", "about_id", "relative_id", "check_in_id", "meeting_id")
+        )
+    )
     .where(
         _MESSAGE.c.state == "queued",
         _MESSAGE.c.lane == bindparam("lane"),
@@ -237,22 +242,25 @@ def _without_words(db: Session, message: Message, now: datetime) -> None:
 
 
 def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:
-    """Letters that are due, held together with the people they go to or are about: nobody says stop, shuts a relative out, or
-    dies, between our look at them and our commit. Whoever's record another transaction has in hand waits for the next claim.
+    """Letters that are due, held together with the people they go to or are about, and the check-in or meeting: nobody says
+    stop, shuts a relative out, dies, puts it off or moves it between our look at them and our commit. What another
+    transaction has in hand waits for the next claim.
     """
     due = db.connection().execute(_DUE, {"lane": lane, "now": now, "most": limit}).all()
     if db.get_bind().dialect.name == "sqlite":
         # There a transaction holds everything.
         return [one.id for one in due]
     held: set[UUID | None] = {None}
-    for person, ids in (
+    for table, ids in (
         (Patient, {one.patient_id for one in due} | {one.about_id for one in due}),
         (Relative, {one.relative_id for one in due}),
+        (CheckIn, {one.check_in_id for one in due}),
+        (Meeting, {one.meeting_id for one in due}),
     ):
         if ids - {None}:
-            these = select(person.id).where(person.id.in_(ids)).order_by(person.id)
+            these = select(table.id).where(table.id.in_(ids)).order_by(table.id)
             held.update(db.scalars(these.with_for_update(read=True, skip_locked=True)))
-    return [one.id for one in due if {one.patient_id, one.about_id, one.relative_id} <= held]
+    return [one.id for one in due if held.issuperset(one[1:])]
 
 
 def _devices(db: Session, loaded: Sequence[Letter], now: datetime) -> Devices:
