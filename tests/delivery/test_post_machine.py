@@ -33,6 +33,7 @@ from companion.settings import Settings as CompanionSettings
 from companion.use_cases import check_in, contact, meet, plan, share, sign_in
 from notifications import devices, inbound, outbox, receipts
 from notifications.channels import Device, LaneName, News, Parcel
+from notifications.dispatcher import STEPS as TICK
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, Inbound
 from notifications.outbox import Result
@@ -72,10 +73,11 @@ PUSH_FATES = ("ok", "ok", "gone", "one_gone", "busy", "away", "hangs_taken", "ha
 LAST_WORDS = ("queued", "sent", "delivered", "undelivered", "failed", "nonsense")
 CODES = ("30003", "30005", "30007", "99999")
 PEOPLE = st.integers(0, 1)
+MORNINGS = st.sampled_from((0, 0, 1, 2, 7))
 WAYS = st.sampled_from(("sms", "by sms itself", "push"))
 ENDPOINTS = tuple(f"https://push.example/{number}" for number in range(3))
 SAYINGS = ("STOPP", "START", "RING", "ikke i dag", "hva er dette", "1", "2", "3", "0")
-DIGITS = ("1", "2", "3")
+IN_CONVERSATION = ("1", "2", "2", "3", "1", "2", "2", "0", "ikke i dag", "RING", "STOPP")
 KIN_PHONE = "+4740999999"
 STEP_OF = {
     "check_in": "asked",
@@ -198,8 +200,19 @@ class Post(RuleBasedStateMachine):
             self.time_passes(morning.replace(hour=10, minute=0) - self.clock.now())
             self.tick("ok")
 
-    @rule(lane=st.sampled_from(LANES), taken=st.booleans())
-    def killed_between_claim_and_settle(self, lane: LaneName, taken: bool) -> None:
+    def a_tick_begins(self, days: int) -> None:
+        """That many mornings later, up to the claim."""
+        if days:
+            morning = self.clock.now().astimezone(OSLO) + timedelta(days=days)
+            self.time_passes(morning.replace(hour=10, minute=0) - self.clock.now())
+        self.model.read |= self.model.shown
+        for _, step in TICK:
+            with self.sessions.begin() as db:
+                step(db, self.clock.now())
+
+    @rule(lane=st.sampled_from(("batch", *LANES)), taken=st.booleans(), days=MORNINGS)
+    def killed_between_claim_and_settle(self, lane: LaneName, taken: bool, days: int) -> None:
+        self.a_tick_begins(days)
         for parcel in self.claim(lane):
             self.doubted.add(parcel.message_id)
             if taken:
@@ -211,8 +224,10 @@ class Post(RuleBasedStateMachine):
         ),
         outcome=st.sampled_from(("accepted", "later", "failed", "unknown", "unknown but taken")),
         late=st.booleans(),
+        days=MORNINGS,
     )
-    def between_claim_and_settle(self, what: str, outcome: str, late: bool) -> None:
+    def between_claim_and_settle(self, what: str, outcome: str, late: bool, days: int) -> None:
+        self.a_tick_begins(days)
         parcels = self.claim("batch")
         happens = {
             "stop": lambda: self.writes(0, "STOPP"),
@@ -239,22 +254,29 @@ class Post(RuleBasedStateMachine):
 
     @precondition(lambda self: self.provider.taken)
     @rule(
-        which=st.integers(0, 50),
-        status=st.sampled_from(LAST_WORDS),
+        which=st.integers(0, 8),
+        statuses=st.lists(st.sampled_from(LAST_WORDS), min_size=1, max_size=3),
         code=st.sampled_from(CODES),
         times=st.integers(1, 2),
         own_id=st.booleans(),
+        at_once=st.booleans(),
     )
-    def the_provider_tells(self, which: int, status: str, code: str, times: int, own_id: bool) -> None:
+    def the_provider_tells(
+        self, which: int, statuses: list[str], code: str, times: int, own_id: bool, at_once: bool
+    ) -> None:
         one = self.provider.taken[-1 - which % len(self.provider.taken)]
-        said = {"MessageSid": [one.provider_id], "MessageStatus": [status]}
-        said["ErrorCode"] = [code if status in ("undelivered", "failed") else ""]
-        if status in ("undelivered", "failed"):
-            self.told_undelivered.add(one.parcel.message_id)
-        for _ in range(times):
-            with self.sessions.begin() as db:
-                own = one.parcel.attempt_id if own_id else None
-                receipts.keep_status(db, said, own, now=self.clock.now())
+        for status in statuses:
+            said = {"MessageSid": [one.provider_id], "MessageStatus": [status]}
+            said["ErrorCode"] = [code if status in ("undelivered", "failed") else ""]
+            if status in ("undelivered", "failed"):
+                self.told_undelivered.add(one.parcel.message_id)
+            for _ in range(times):
+                with self.sessions.begin() as db:
+                    own = one.parcel.attempt_id if own_id else None
+                    receipts.keep_status(db, said, own, now=self.clock.now())
+            if at_once:
+                with self.sessions.begin() as db:
+                    receipts.apply_events(db, self.clock.now())
 
     @precondition(lambda self: self.provider.taken)
     @rule(status=st.sampled_from(("delivered", "undelivered", "sent")), code=st.sampled_from(CODES))
@@ -302,12 +324,23 @@ class Post(RuleBasedStateMachine):
             assert quotes, f"nobody was told of {said}"
             assert said == "RING" or said in str(quotes[0])
 
-    @precondition(lambda self: any(one.questions for one in self.model.people.values()))
-    @rule(who=PEOPLE, digits=st.lists(st.sampled_from(DIGITS), min_size=1, max_size=6))
-    def a_conversation_goes_on(self, who: int, digits: list[str]) -> None:
-        for digit in digits:
+    @rule(
+        who=PEOPLE,
+        days=st.integers(0, 9),
+        said=st.lists(st.sampled_from(IN_CONVERSATION), min_size=1, max_size=5),
+    )
+    def a_conversation_goes_on(self, who: int, days: int, said: list[str]) -> None:
+        person = self.person(who)
+        if person is None:
+            return
+        self.answers_by_sms_from_now_on(who, True)
+        before = len(person.questions)
+        for _ in range(days):
+            if len(person.questions) == before:
+                self.days_go_by(1)
+        for one in said:
             self.time_passes(timedelta(minutes=1))
-            self.writes(who, digit)
+            self.writes(who, one)
             self.tick("ok")
 
     @precondition(lambda self: self.inbound)
@@ -350,7 +383,7 @@ class Post(RuleBasedStateMachine):
 
     @rule(
         who=PEOPLE,
-        how=st.sampled_from(("yes to sms", "no to sms", "no push", "number", *range(3), *range(3))),
+        how=st.sampled_from(("yes to sms", "no to sms", "no push", "number", *range(3))),
     )
     def is_reached_otherwise(self, who: int, how: str | int) -> None:
         if isinstance(how, int):
@@ -872,7 +905,7 @@ def test_the_post_keeps_its_promises_whatever_happens(
     run_state_machine_as_test(
         Life,
         settings=hypothesis.settings(
-            max_examples=EXAMPLES or (16 if backend == "sqlite" else 4),
+            max_examples=EXAMPLES or (12 if backend == "sqlite" else 3),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(hypothesis.HealthCheck),
