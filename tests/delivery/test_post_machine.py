@@ -73,6 +73,7 @@ PUSH_FATES = ("ok", "ok", "gone", "one_gone", "busy", "away", "hangs_taken", "ha
 LAST_WORDS = ("queued", "sent", "delivered", "undelivered", "failed", "nonsense")
 CODES = ("30003", "30005", "30007", "99999")
 PEOPLE = st.integers(0, 1)
+MINUTES = st.sampled_from((2, 8, 16))
 MORNINGS = st.sampled_from((0, 0, 1, 2, 7))
 WAYS = st.sampled_from(("sms", "by sms itself", "push"))
 ENDPOINTS = tuple(f"https://push.example/{number}" for number in range(3))
@@ -210,13 +211,14 @@ class Post(RuleBasedStateMachine):
             with self.sessions.begin() as db:
                 step(db, self.clock.now())
 
-    @rule(lane=st.sampled_from(("batch", *LANES)), taken=st.booleans(), days=MORNINGS)
-    def killed_between_claim_and_settle(self, lane: LaneName, taken: bool, days: int) -> None:
+    @rule(lane=st.sampled_from(("batch", *LANES)), taken=st.booleans(), days=MORNINGS, then=MINUTES)
+    def killed_between_claim_and_settle(self, lane: LaneName, taken: bool, days: int, then: int) -> None:
         self.a_tick_begins(days)
         for parcel in self.claim(lane):
             self.doubted.add(parcel.message_id)
             if taken:
                 self.take(parcel)
+        self.time_passes_and_a_tick(timedelta(minutes=then))
 
     @rule(
         what=st.sampled_from(
@@ -225,8 +227,9 @@ class Post(RuleBasedStateMachine):
         outcome=st.sampled_from(("accepted", "later", "failed", "unknown", "unknown but taken")),
         late=st.booleans(),
         days=MORNINGS,
+        then=MINUTES,
     )
-    def between_claim_and_settle(self, what: str, outcome: str, late: bool, days: int) -> None:
+    def between_claim_and_settle(self, what: str, outcome: str, late: bool, days: int, then: int) -> None:
         self.a_tick_begins(days)
         parcels = self.claim("batch")
         happens = {
@@ -246,6 +249,7 @@ class Post(RuleBasedStateMachine):
             self.held.append(results)
         else:
             self.settle(results)
+        self.time_passes_and_a_tick(timedelta(minutes=then))
 
     @precondition(lambda self: self.held)
     @rule()
@@ -905,7 +909,7 @@ def test_the_post_keeps_its_promises_whatever_happens(
     run_state_machine_as_test(
         Life,
         settings=hypothesis.settings(
-            max_examples=EXAMPLES or (12 if backend == "sqlite" else 3),
+            max_examples=EXAMPLES or (10 if backend == "sqlite" else 3),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(hypothesis.HealthCheck),
