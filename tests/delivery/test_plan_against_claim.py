@@ -209,9 +209,9 @@ def test_what_was_decided_before_the_claim_is_not_sent(
     backend: str,
 ) -> None:
     house, box, chance = House(ward), Outbox(settings, Settings()), random.Random(9)
-    first: Counter[tuple[str, str]] = Counter()
+    ended = Counter({"claimed": 0, "not sent": 0})
     orders: set[str] = set()
-    races = RACES or (60 if backend == "sqlite" else 150)
+    races = RACES or (60 if backend == "sqlite" else 100)
     whats = ("pause", "hospital", "not today", "moved", "off")
     for begin in range(0, races, AT_A_TIME):
         numbers = range(begin, min(begin + AT_A_TIME, races))
@@ -227,11 +227,11 @@ def test_what_was_decided_before_the_claim_is_not_sent(
             def decide(db: Session, case: Case = case) -> None:
                 case.decide(db)
 
-            ended, turns = step(Side("claim", stepped, claim), Side("decide", stepped, decide), chance)
+            through, turns = step(Side("claim", stepped, claim), Side("decide", stepped, decide), chance)
             orders.add(turns)
-            first[case.what, ended[0]] += 1
+            ended["claimed" if claimed else "not sent"] += 1
             assert set(claimed) <= {case.letter.id}
-            assert not (claimed and ended[0] == "decide"), (case.what, turns)
+            assert not (claimed and through[0] == "decide"), (case.what, turns)
             with sessions.begin() as db:
                 letter = db.get_one(Message, case.letter.id)
                 if letter.state == "queued":
@@ -241,5 +241,5 @@ def test_what_was_decided_before_the_claim_is_not_sent(
                 db.refresh(letter)
                 told = (letter.state, letter.attempt)
                 assert told == (("sending", 1) if claimed else ("cancelled", 0)), (case.what, turns)
-    assert min(first[what, who] for what in whats for who in ("claim", "decide")) > races // 50, first
+    assert min(ended.values()) > races // 20, "they hardly met"
     assert len(orders) > (40 if backend == "postgresql" else 5)
