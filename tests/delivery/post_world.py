@@ -208,9 +208,8 @@ class Person:
             self.said_stop, self.way = False, "sms"
 
     def has_device(self, endpoint: str) -> None:
-        new = endpoint not in self.devices
         self.devices.add(endpoint)
-        if self.way == "sms" and (new or not self.agreed):
+        if self.way == "sms":
             self.way, self.agreed = "push", False
 
     def loses_device(self, endpoint: str) -> None:

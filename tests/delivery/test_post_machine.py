@@ -409,7 +409,7 @@ class Post(RuleBasedStateMachine):
         if person := self.person(who):
             with self.tries() as db:
                 sent = devices.Subscription(ENDPOINTS[which], "p", "a")
-                devices.add(db, person.id, sent, now=self.clock.now())
+                devices.add(db, person.id, sent, asked=True, now=self.clock.now())
                 for other in self.model.people.values():
                     if other is not person:
                         other.loses_device(sent.endpoint)
@@ -448,8 +448,9 @@ class Post(RuleBasedStateMachine):
         who=PEOPLE,
         to=st.sampled_from(("meetings", "passport,meetings", "passport")),
         days=st.sampled_from((2, 60)),
+        regrets=st.booleans(),
     )
-    def lets_the_relative_in(self, who: int, to: str, days: int) -> None:
+    def lets_the_relative_in(self, who: int, to: str, days: int, regrets: bool) -> None:
         if person := self.person(who):
             now = self.clock.now()
             until = local_day(now) + timedelta(days=days)
@@ -463,6 +464,9 @@ class Post(RuleBasedStateMachine):
                 kin.was_shut_out |= len(kin.grants.get(person.id, [])) > len(kept)
                 ends = to_utc(until + timedelta(days=1), time(0))
                 kin.grants[person.id] = [*kept, (ends, set(to.split(",")))]
+            if regrets:
+                self.shuts_the_relative_out(who)
+                self.days_go_by(1)
 
     @precondition(lambda self: self.model.kin)
     @rule(who=PEOPLE)
