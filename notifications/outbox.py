@@ -15,7 +15,7 @@ from sqlalchemy import JSON, BindParameter, Table, Update, bindparam, func, or_,
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from companion.models import Meeting, Message, Patient, Relative
+from companion.models import CheckIn, Meeting, Message, Patient, Relative
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
@@ -52,13 +52,18 @@ BETWEEN_LOOKS = timedelta(minutes=5)
 PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
 BEFORE_MEETING = timedelta(hours=2)
 
-_MESSAGE, _DELIVERY, _PATIENT, _RELATIVE = (
-    cast(Table, each.__table__) for each in (Message, Delivery, Patient, Relative)
+_MESSAGE, _DELIVERY, _PATIENT, _RELATIVE, _CHECK_IN, _MEETING = (
+    cast(Table, each.__table__) for each in (Message, Delivery, Patient, Relative, CheckIn, Meeting)
 )
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 # Made once: to build them anew for every batch would take longer than the database takes for them.
 _DUE = (
-    select(_MESSAGE.c.id, _MESSAGE.c.patient_id, _MESSAGE.c.about_id, _MESSAGE.c.relative_id)
+    select(
+        *(
+            _MESSAGE.c[name]
+            for name in ("id", "patient_id", "about_id", "relative_id", "check_in_id", "meeting_id")
+        )
+    )
     .where(
         _MESSAGE.c.state == "queued",
         _MESSAGE.c.lane == bindparam("lane"),
@@ -68,12 +73,21 @@ _DUE = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
-_PEOPLE = tuple(
-    select(people.c.id)
-    .where(people.c.id.in_(_IDS))
-    .order_by(people.c.id)
-    .with_for_update(read=True, skip_locked=True)
-    for people in (_PATIENT, _RELATIVE)
+# What each letter rests on, by the letters' columns.
+_HOLD = tuple(
+    (
+        columns.split(),
+        select(table.c.id)
+        .where(table.c.id.in_(_IDS))
+        .order_by(table.c.id)
+        .with_for_update(read=True, skip_locked=True),
+    )
+    for columns, table in (
+        ("patient_id about_id", _PATIENT),
+        ("relative_id", _RELATIVE),
+        ("check_in_id", _CHECK_IN),
+        ("meeting_id", _MEETING),
+    )
 )
 _TAKE = (
     _MESSAGE.update()
@@ -275,20 +289,20 @@ def _without_words(db: Session, message: Message, now: datetime) -> None:
 
 
 def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:
-    """Letters that are due, held together with the people they go to or are about: nobody says stop, shuts a relative out, or
-    dies, between our look at them and our commit. Whoever's record another transaction has in hand waits for the next claim.
+    """Letters that are due, held together with the people they go to or are about, and the check-in or meeting: nobody says
+    stop, shuts a relative out, dies, puts it off or moves it between our look at them and our commit. What another
+    transaction has in hand waits for the next claim.
     """
     due = db.connection().execute(_DUE, {"lane": lane, "now": now, "most": limit}).all()
     if db.get_bind().dialect.name == "sqlite":
         # There a transaction holds everything.
         return [one.id for one in due]
     held: set[UUID | None] = {None}
-    patients = {one.patient_id for one in due} | {one.about_id for one in due}
-    relatives = {one.relative_id for one in due}
-    for hold, ids in zip(_PEOPLE, (patients, relatives), strict=True):
-        if theirs := ids - {None}:
-            held.update(db.connection().scalars(hold, {"ids": list(theirs)}))
-    return [one.id for one in due if {one.patient_id, one.about_id, one.relative_id} <= held]
+    for columns, hold in _HOLD:
+        ids = {getattr(one, column) for one in due for column in columns} - {None}
+        if ids:
+            held.update(db.connection().scalars(hold, {"ids": list(ids)}))
+    return [one.id for one in due if held.issuperset(one[1:])]
 
 
 def _devices(db: Session, loaded: Sequence[Letter], now: datetime) -> Devices:
@@ -536,10 +550,10 @@ def sweep(db: Session, now: datetime, limit: int = 500) -> int:
     ).all()
     for message in lost:
         outcome = "accepted" if message.channel == "push" else "unknown"
-        message.state, message.lease_until = outcome, None
+        until, message.state, message.lease_until = message.lease_until, outcome, None
         if outcome == "accepted":
-            # Perhaps it was: a device acknowledges it, or it goes as SMS.
-            message.settled_at = now
+            # Perhaps it was: a device acknowledges it, or it goes as SMS. After an outage that is at once.
+            message.settled_at = until
         else:
             message.error_code = "lease"
             letters.parked(db, message, now)
