@@ -93,6 +93,7 @@ class Letter:
     phone: str | None
     patient_id: UUID | None
     relative_id: UUID | None
+    about_id: UUID | None
     check_in_id: UUID | None
     meeting_id: UUID | None
     patient: Person | None = None
@@ -118,7 +119,7 @@ _OF = {
     "letter": (
         _MESSAGE,
         "id kind lane language channel params created_at valid_until attempt fence phone"
-        " patient_id relative_id check_in_id meeting_id",
+        " patient_id relative_id about_id check_in_id meeting_id",
     ),
     "patient": (_PATIENT, "name phone phone_state contact_by died_on hour sms_agreed_at"),
     "relative": (_RELATIVE, "name phone phone_state"),
@@ -145,14 +146,14 @@ _THESE = (
 
 def _read(row: tuple[Any, ...]) -> Letter:
     """One row, in the order of `_OF`."""
-    letter = Letter(*row[:15])
+    letter = Letter(*row[:16])
     if letter.patient_id:
-        letter.patient = Person(*row[15:22])
+        letter.patient = Person(*row[16:23])
     if letter.relative_id:
-        letter.relative = Person(*row[22:25])
+        letter.relative = Person(*row[23:26])
     if letter.check_in_id:
-        letter.check_in = ItsCheckIn(ItsPlan(*row[25:27]), *row[27:31])
+        letter.check_in = ItsCheckIn(ItsPlan(*row[26:28]), *row[28:32])
     if letter.meeting_id:
-        patient_id, state, starts_at, host = row[31:35]
+        patient_id, state, starts_at, host = row[32:36]
         letter.meeting = ItsMeeting(patient_id, state, starts_at, Host(host))
     return letter

@@ -292,12 +292,12 @@ def _welcome(db: Session, message: Message | Letter, now: datetime) -> bool:
 
 
 def _granted_patients(db: Session, message: Message | Letter, now: datetime) -> list[Patient]:
-    """The patients who let this relative in now; for a meeting, the one it is about, if that one may invite the relative."""
+    """The patients who let this relative in now; only the one the letter is about, who must let it join a meeting."""
     grants = select(Grant).where(
         Grant.relative_id == message.relative_id, Grant.withdrawn_at.is_(None), Grant.valid_until > now
     )
-    if message.meeting is not None:
-        grants = grants.where(Grant.patient_id == message.meeting.patient_id)
+    if message.about_id is not None:
+        grants = grants.where(Grant.patient_id == message.about_id)
     return [
         grant.patient
         for grant in db.scalars(grants.options(joinedload(Grant.patient)).order_by(Grant.given_at))

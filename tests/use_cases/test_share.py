@@ -12,7 +12,7 @@ from companion.errors import Conflict, Invalid, LevelTooLow, NotAllowed, NotFoun
 from companion.models import Message, Patient, Relative
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
-from companion.use_cases import passport, plan, share
+from companion.use_cases import letter, message, passport, plan, share
 from companion.use_cases.share import GrantDraft
 from tests import cast
 
@@ -83,6 +83,19 @@ def test_withdrawn_is_shut_at_once(db: Session, ward: cast.Ward, kari: Patient, 
     assert share.granted_patients(db, anne, now=now) == []
     with pytest.raises(NotFound):
         passport.read(db, anne, kari.id, now=now)
+
+
+def test_an_invitation_is_cancelled_also_where_another_patient_still_lets_the_relative_in(
+    db: Session, ward: cast.Ward, kari: Patient, now: datetime
+) -> None:
+    given = [share.give(db, ward.sofia, who.id, ANNE, now=now) for who in (kari, cast.ola(db, now))]
+    share.withdraw(db, cast.actor(kari), given[0].id, now=now)
+    invitations = db.scalars(
+        select(Message).where(Message.kind == "relative_invited").order_by(Message.id)
+    ).all()
+    assert [message.standing(db, one, now) for one in invitations] == ["cancel", "send"]
+    rows = letter.load(db, [one.id for one in invitations])
+    assert [message.standing(db, one, now) for one in rows] == ["cancel", "send"]
 
 
 def test_over_at_midnight_of_the_last_day(db: Session, ward: cast.Ward, kari: Patient, now: datetime) -> None:
