@@ -29,8 +29,9 @@ _NBSP = "\u00a0"
 _SHORT_NUMBERS = {"116117": f"116{_NBSP}117", "116123": f"116{_NBSP}123"}
 
 
+@cache
 def environment(dist: Path = _HERE / "static" / "dist") -> jinja2.Environment:
-    """The environment every page is rendered in; `dist` is where `.ci/build-assets` put its files.
+    """The environment every page is rendered in, one a process; `dist` is where `.ci/build-assets` put its files.
 
     Without a manifest there the pages still work, unstyled and with a banner that says so.
     """
