@@ -609,8 +609,10 @@ class Chaos:
             for tries in attempts.values()
             for attempt in tries
         )
-        failed = Counter(
-            f"{one.lane} {one.error_code}" for one in letters if one.state in ("failed", "expired")
+        given_up = Counter(
+            f"{one.lane} {one.error_code or one.state}"
+            for one in letters
+            if one.state in ("failed", "expired")
         )
         self._report.figures |= {
             "messages": f"{len(letters)} ({len(letters) - reminders} codes), {sum(map(len, attempts.values()))} attempts",
@@ -621,7 +623,7 @@ class Chaos:
             "provider": ", ".join(f"{name} {count}" for name, count in sorted(counts.items())),
             "attempts in doubt": doubts,
             "states": ", ".join(f"{s} {n}" for s, n in sorted(Counter(one.state for one in letters).items())),
-            "failed": ", ".join(f"{what} {n}" for what, n in sorted(failed.items())),
+            "given up": ", ".join(f"{what} {n}" for what, n in sorted(given_up.items())),
             "lost": len(lost),
             "duplicates, our own logic": duplicates["own"],
             "resent after doubt": f"{duplicates['doubt']} of {reminders} reminders",
