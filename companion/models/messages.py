@@ -61,6 +61,7 @@ class Message(Base):
 
     __tablename__ = "message"
     __table_args__ = (
+        Index("ix_message_person", "patient_id", "next_attempt_at"),
         Index(
             "ix_message_queued",
             "lane",
@@ -93,7 +94,7 @@ class Message(Base):
     kind: Mapped[str] = mapped_column(String(20))
     lane: Mapped[str] = mapped_column(String(5), default="batch")
     dedupe_key: Mapped[str] = mapped_column(String(120), unique=True)
-    patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)
+    patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"))
     relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"), index=True)
     about_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)
     check_in_id: Mapped[UUID | None] = mapped_column(ForeignKey("check_in.id"), index=True)

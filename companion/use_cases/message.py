@@ -38,6 +38,8 @@ HELD_BACK = ABOUT_CHECK_IN | {"welcome"}
 MAY_HAVE_ARRIVED = ("sending", "unknown", "accepted", "sent", "delivered", "delivery_unknown")
 WEEK = timedelta(days=7)
 LOOK_BACK = timedelta(days=31)
+# No letter is still of use, and so sent, longer than this after its time.
+SENT_WITHIN = timedelta(days=31)
 # A message a few minutes late must not push the next one past its hour.
 LATE_AT_MOST = timedelta(hours=1)
 STRANGERS_A_DAY = 50
@@ -54,6 +56,7 @@ _SENT_LATELY = (
         _SENT.patient_id.in_(bindparam("patients", expanding=True)),
         _SENT.lane == "batch",
         _SENT.state.in_(MAY_HAVE_ARRIVED),
+        bindparam("due_since") < _SENT.next_attempt_at,
         bindparam("since") < _SENT_AT,
     )
     .order_by(_SENT_AT)
@@ -195,7 +198,8 @@ def sent_lately(
 ) -> dict[UUID, list[datetime]]:
     """When the patients these letters are for were last sent something unasked, or may have been; the oldest first."""
     found: dict[UUID, list[datetime]] = {letter.patient_id: [] for letter in letters if letter.patient_id}
-    asked = {"patients": list(found), "since": now - LOOK_BACK}
+    since = now - LOOK_BACK
+    asked = {"patients": list(found), "since": since, "due_since": since - SENT_WITHIN}
     for patient_id, relative_id, moment in db.connection().execute(_SENT_LATELY, asked).all():
         if relative_id is None:
             found[patient_id].append(moment)

@@ -248,8 +248,8 @@ def test_among_a_hundred_thousand_letters_every_read_finds_its_index(
             lambda: worklists.people(db, sofia, unit_id, TODAY, "not_arrived", now=NOON),
             "ix_message_day",
         ),
-        "letters": (lambda: worklists.letters(db, sofia, kari_id, now=NOON), "ix_message_patient_id"),
-        "case": (lambda: worklists.case(db, sofia, kari_id, now=NOON), "ix_message_patient_id"),
+        "letters": (lambda: worklists.letters(db, sofia, kari_id, now=NOON), "ix_message_person"),
+        "case": (lambda: worklists.case(db, sofia, kari_id, now=NOON), "ix_message_person"),
         "standing": (lambda: worklists.standing(db, NOON), "ix_message_queued"),
     }
     for name, (read, index) in reads.items():
