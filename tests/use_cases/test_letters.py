@@ -18,6 +18,8 @@ from companion.models import Message, Patient, PatientUnit, Unit
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
+from companion.use_cases import message
+from companion.use_cases.letter import load
 from companion.worklists.letters import GROUPS, Tally
 from tests.use_cases.small_ward import SmallWard, at, themselves
 
@@ -237,7 +239,7 @@ def test_among_a_hundred_thousand_letters_every_read_finds_its_index(
     kari = ward.patient()
     a_hundred_thousand(db, backend, ward)
     letter(db, kari, NOON, "undelivered", error_code="30003")
-    letter(db, kari, NOON, "queued")
+    claimed = load(db, [letter(db, kari, NOON, "queued").id])
     db.execute(text("ANALYZE message" if backend == "postgresql" else "ANALYZE"))
     post3 = ward.units["post3"]
     unit_id, kari_id = post3.id, kari.id
@@ -251,6 +253,7 @@ def test_among_a_hundred_thousand_letters_every_read_finds_its_index(
         "letters": (lambda: worklists.letters(db, sofia, kari_id, now=NOON), "ix_message_person"),
         "case": (lambda: worklists.case(db, sofia, kari_id, now=NOON), "ix_message_person"),
         "standing": (lambda: worklists.standing(db, NOON), "ix_message_queued"),
+        "sent lately": (lambda: message.sent_lately(db, claimed, NOON), "ix_message_person"),
     }
     for name, (read, index) in reads.items():
         with statements(db) as sent:
