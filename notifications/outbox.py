@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 from companion.models import CheckIn, Meeting, Message, Patient, Relative
-from companion.models.messages import MESSAGE_STATES
+from companion.models.messages import MESSAGE_STATES, UNDERWAY
 from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases import letter as post
@@ -26,7 +26,7 @@ from companion.use_cases.sign_in import Words, issue_links
 from notifications import circuit
 from notifications.channels import Device, LaneName, Parcel
 from notifications.models import Delivery, PushSubscription
-from notifications.receipts import NOT_FOUND, UNDERWAY
+from notifications.receipts import NOT_FOUND
 from notifications.settings import Settings
 from notifications.wording import WITH_LINK, push_payload, topic, word
 

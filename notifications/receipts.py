@@ -7,13 +7,14 @@ from hashlib import sha256
 from urllib.parse import parse_qs
 
 import structlog
-from sqlalchemy import and_, exists, func, or_, select, text, update
+from sqlalchemy import and_, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from twilio.request_validator import RequestValidator
 
 from companion.models import Message
 from companion.models.base import Base
+from companion.models.messages import UNDERWAY
 from companion.rules.delivery_codes import CODES, explain
 from companion.use_cases import again
 from companion.use_cases import message as letters
@@ -54,7 +55,6 @@ RESEND_AFTER = timedelta(minutes=30)
 # When we ask what became of a letter, counted from its sending, and when we stop expecting to hear.
 POLL_AFTER = (timedelta(minutes=15), timedelta(hours=2), timedelta(hours=24))
 WAIT_AT_MOST = timedelta(hours=72)
-UNDERWAY = text("message.state IN ('accepted', 'sent')")
 
 log = structlog.get_logger()
 

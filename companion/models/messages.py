@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from companion.models.base import Base
@@ -120,6 +120,12 @@ class Message(Base):
     about: Mapped[Patient | None] = relationship(foreign_keys=[about_id])
     check_in: Mapped["CheckIn | None"] = relationship()
     meeting: Mapped["Meeting | None"] = relationship()
+
+
+# Written out, not bound: only then can the database see that a partial index holds all that is wanted.
+QUEUED = Message.state == literal_column("'queued'")
+LEFT_THE_QUEUE = Message.state != literal_column("'queued'")
+UNDERWAY = text("message.state IN ('accepted', 'sent')")
 
 
 class Circuit(Base):

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from companion.errors import NotAllowed, NotFound
 from companion.models import CheckIn, Flag, Meeting, Message, Patient, PatientUnit, Unit
+from companion.models.messages import LEFT_THE_QUEUE, QUEUED
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day, to_utc
 from companion.use_cases.again import Sent, latest, sent
@@ -30,9 +31,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "waiting": ("queued", "sending"),
     "not_sent": ("expired", "cancelled"),
 }
-# Written out, not bound: only then can the database see that the partial index holds all that is wanted.
-_QUEUED = Message.state == literal_column("'queued'")
-_LEFT_THE_QUEUE = Message.state != literal_column("'queued'")
 _WHOSE = func.coalesce(Message.patient_id, Message.about_id)
 
 
@@ -129,11 +127,11 @@ def day_of(db: Session, units: Sequence[Unit], day: date) -> Tally:
         )
         .exists()
     )
-    today = and_(_LEFT_THE_QUEUE, _between(day, day))
+    today = and_(LEFT_THE_QUEUE, _between(day, day))
     tally: dict[str, int] = {}
     for state, number in db.execute(
         select(Message.state, func.count())
-        .where(Message.lane == "batch", or_(today, _QUEUED), followed)
+        .where(Message.lane == "batch", or_(today, QUEUED), followed)
         .group_by(Message.state)
     ):
         tally[_group(state)] = tally.get(_group(state), 0) + number
@@ -161,9 +159,9 @@ def people(
     today = local_day(now)
     if not timedelta(0) <= today - day < timedelta(days=DAYS):
         raise NotFound("day")
-    of_the_day = and_(_LEFT_THE_QUEUE, _between(day, day))
+    of_the_day = and_(LEFT_THE_QUEUE, _between(day, day))
     if group == "waiting" and day == today:
-        of_the_day = or_(of_the_day, _QUEUED)
+        of_the_day = or_(of_the_day, QUEUED)
     return db.scalars(
         select(Message)
         .join(PatientUnit, PatientUnit.patient_id == _WHOSE)
@@ -236,7 +234,7 @@ def _left(units: Sequence[Unit], days: Sequence[date]) -> Select[UUID, int, str,
         .join(PatientUnit, PatientUnit.patient_id == _WHOSE)
         .where(
             Message.lane == "batch",
-            _LEFT_THE_QUEUE,
+            LEFT_THE_QUEUE,
             _between(days[-1], days[0]),
             PatientUnit.unit_id.in_([unit.id for unit in units]),
             _followed_on(days[0]),
@@ -253,7 +251,7 @@ def _queued(units: Sequence[Unit], today: date) -> Select[UUID, int, str, int]:
         .join(PatientUnit, PatientUnit.patient_id == _WHOSE)
         .where(
             Message.lane == "batch",
-            _QUEUED,
+            QUEUED,
             PatientUnit.unit_id.in_([unit.id for unit in units]),
             _followed_on(today),
         )

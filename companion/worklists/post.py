@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, literal_column, or_, select, text, true
+from sqlalchemy import Select, func, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from companion.models import CheckIn, Circuit, Heartbeat, Message, Plan
+from companion.models.messages import LEFT_THE_QUEUE, UNDERWAY
 
 # The dispatcher looks every second; what has lain this long is not just late.
 ALARM_AFTER = timedelta(minutes=10)
@@ -103,7 +104,7 @@ def standing(db: Session, now: datetime) -> PostStanding:
 
 def _underway(now: datetime) -> Select[int]:
     return select(func.count().label("slow")).where(
-        text("message.state IN ('accepted', 'sent')"),
+        UNDERWAY,
         Message.channel == "sms",
         Message.settled_at > now - LATELY,
         Message.settled_at <= now - SLOW_AFTER,
@@ -112,7 +113,7 @@ def _underway(now: datetime) -> Select[int]:
 
 def _arrived(now: datetime) -> Select[int]:
     return select(func.count().label("arrived")).where(
-        Message.state != literal_column("'queued'"),
+        LEFT_THE_QUEUE,
         Message.lane.in_(("batch", "code")),
         Message.next_attempt_at > now - DUE_WITHIN,
         Message.state == "delivered",
