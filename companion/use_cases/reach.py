@@ -10,7 +10,7 @@ from companion.errors import NotFound
 from companion.models import Grant, Patient
 from companion.rules.access import Actor, Scope
 from companion.rules.cadence import local_day
-from companion.use_cases.flag import follows
+from companion.use_cases.cases.flag import follows
 
 
 def patient_of(

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, joinedload
 from companion.errors import NotAllowed, NotFound
 from companion.models import Flag, Patient
 from companion.rules.access import Actor
-from companion.use_cases import flag
+from companion.use_cases.cases import flag
 
 COORDINATOR = "wants_coordinator"
 

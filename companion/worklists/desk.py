@@ -48,8 +48,8 @@ from companion.models.types import UtcDateTime
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.triage import RANK
+from companion.use_cases.cases.flag import follows
 from companion.use_cases.check_in import written_by
-from companion.use_cases.flag import follows
 
 Filter = Literal["all", "mine", "red", "silent", "undelivered"]
 FILTERS: tuple[Filter, ...] = ("all", "mine", "red", "silent", "undelivered")

@@ -17,8 +17,8 @@ from companion.models.messages import LEFT_THE_QUEUE, QUEUED
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day, to_utc
 from companion.use_cases.again import Sent, latest, sent
+from companion.use_cases.cases.flag import follows
 from companion.use_cases.check_in import LAST_WORDS
-from companion.use_cases.flag import follows
 
 DAYS = 14
 PEOPLE_AT_MOST = 200

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from companion.models import Flag, Patient, Unit
 from companion.rules.access import Actor
-from companion.use_cases import flag
+from companion.use_cases.cases import flag
 from tests import cast
 
 

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from companion.clock import FixedClock
 from companion.models import Answer, CheckIn, Flag
 from companion.rules.access import Level
-from companion.use_cases import check_in, flag
+from companion.use_cases import check_in
+from companion.use_cases.cases import flag
 from tests.pages.at_home import AtHome, answer, answer_all, at_home, queries, sign_in
 from tests.pages.client import PageClient
 

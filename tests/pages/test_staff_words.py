@@ -17,7 +17,8 @@ from companion.models.messages import MESSAGE_KINDS, MESSAGE_STATES
 from companion.models.passport import SECTIONS, WHEEL_ROLES
 from companion.rules.questionnaire import Item, Option
 from companion.rules.texts import Text
-from companion.use_cases import contact, flag, plan
+from companion.use_cases import contact, plan
+from companion.use_cases.cases import flag
 from web import sentences, timeline
 from web.sentences import Sentences
 

@@ -11,7 +11,8 @@ from companion.errors import Conflict, Invalid, NotFound
 from companion.models import Answer, CheckIn, Flag, Measure, Patient
 from companion.rules.access import Actor
 from companion.rules.questionnaire import address
-from companion.use_cases import check_in, flag
+from companion.use_cases import check_in
+from companion.use_cases.cases import flag
 from tests.use_cases.small_ward import SmallWard, at, measure_id, themselves
 
 PHYSIO = ("Fysioterapi to ganger i uken", "municipality", 12)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from companion.errors import Conflict, Invalid, NotAllowed, NotFound
 from companion.models import Flag, FlagEvent, Patient, PatientUnit
 from companion.rules.access import Actor
-from companion.use_cases import flag
+from companion.use_cases.cases import flag
 from tests.use_cases.small_ward import HOME, SmallWard, at, themselves
 
 

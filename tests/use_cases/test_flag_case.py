@@ -9,7 +9,7 @@ from companion import worklists
 from companion.errors import Conflict
 from companion.models import Flag, Patient
 from companion.rules.access import Actor
-from companion.use_cases import flag
+from companion.use_cases.cases import flag
 from tests.use_cases.small_ward import SmallWard, at
 
 

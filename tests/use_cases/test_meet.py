@@ -27,7 +27,8 @@ from companion.models import (
     Unit,
 )
 from companion.rules.access import Actor, Level
-from companion.use_cases import flag, meet
+from companion.use_cases import meet
+from companion.use_cases.cases import flag
 
 TOMORROW = datetime(2026, 11, 11, 9, 0, tzinfo=UTC)
 

@@ -14,7 +14,8 @@ from companion import worklists
 from companion.errors import NotAllowed, NotFound
 from companion.models import Flag, Meeting, Message, Participant, Patient
 from companion.rules.access import Actor
-from companion.use_cases import check_in, flag
+from companion.use_cases import check_in
+from companion.use_cases.cases import flag
 from companion.worklists import desk
 from tests.use_cases.small_ward import SmallWard, at, measure_id, themselves
 

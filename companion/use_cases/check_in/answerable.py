@@ -10,7 +10,7 @@ from companion.errors import Conflict, NotFound
 from companion.models import CheckIn, Patient, Plan, Stay
 from companion.rules import cadence
 from companion.rules.access import Actor
-from companion.use_cases import flag
+from companion.use_cases.cases import flag
 from companion.use_cases.check_in.questions import ANSWERABLE
 
 # For so long an expired check-in may be answered on the telephone.

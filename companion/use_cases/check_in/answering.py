@@ -12,7 +12,7 @@ from companion.errors import Conflict, Invalid, NotFound
 from companion.models import Answer, CheckIn
 from companion.rules import cadence, questionnaire
 from companion.rules.access import Actor
-from companion.use_cases import flag
+from companion.use_cases.cases import flag
 from companion.use_cases.check_in.afterwards import Ending, ending
 from companion.use_cases.check_in.answerable import open_one, own, refuse_closed, who_phoned
 from companion.use_cases.check_in.following import (

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from companion import library
 from companion.models import CheckIn, Flag, Measure, MeasureStatus, Patient, PatientUnit, Unit
 from companion.rules import cadence, questionnaire, triage
-from companion.use_cases import flag
+from companion.use_cases.cases import flag
 from companion.use_cases.check_in.questions import Asking
 
 # A human already knows that this very check-in needs a phone call, so silence about it is no news.

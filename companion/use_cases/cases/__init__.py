@@ -1,0 +1,1 @@
+"""What must be seen by a human: raised, taken, closed."""
