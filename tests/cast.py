@@ -13,8 +13,8 @@ from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.rules.national_id import make_synthetic
 from companion.settings import Settings
-from companion.use_cases import discharge, places
-from companion.use_cases.discharge import MeasureDraft, Outcome
+from companion.use_cases.going_home import discharge, places
+from companion.use_cases.going_home.discharge import MeasureDraft, Outcome
 
 SETTINGS = Settings(environment="test")
 KARI_BORN = date(1958, 5, 4)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from companion.demo import ANNE, KARI, KARI_MEASURES
-from companion.use_cases.discharge import FIELDS, MeasureDraft
+from companion.use_cases.going_home.discharge import FIELDS, MeasureDraft
 from web.deps import Fields
 
 OWN_FIELDS = (*FIELDS, "contact_by", "answers_by_sms")

@@ -20,7 +20,8 @@ from companion.db import make_engine, make_sessions
 from companion.models import CheckIn, Meeting, Message, Patient, Professional
 from companion.rules.access import Actor
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import check_in, meet, message, plan
+from companion.use_cases import check_in, meet, message
+from companion.use_cases.going_home import plan
 from notifications.outbox import Outbox
 from notifications.settings import Settings
 from tests.use_cases.small_ward import SmallWard, at, themselves

@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from companion.clock import FixedClock
 from companion.models import CheckIn, Flag, Heartbeat, Measure, Message, Patient, PatientUnit, Plan, Stay
 from companion.rules.delivery_codes import explain
-from companion.use_cases import message, plan, sign_in
+from companion.use_cases import message, sign_in
+from companion.use_cases.going_home import plan
 from notifications import inbound, receipts
 from notifications.channels.sandbox import (
     ARRIVES_WITHOUT_ANSWER,

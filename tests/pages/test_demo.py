@@ -19,7 +19,7 @@ from companion.errors import Misconfigured
 from companion.models import CheckIn, DemoClock, Patient
 from companion.rules.cadence import local_day
 from companion.settings import Settings
-from companion.use_cases import discharge
+from companion.use_cases.going_home import discharge
 from notifications import devices
 from notifications.channels.sandbox import invented_device
 from tests.pages.client import PageClient

@@ -14,8 +14,9 @@ from companion.errors import Conflict, NotFound
 from companion.models import CheckIn, Flag, FlagEvent, Meeting, Message, Patient
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.access import Actor
-from companion.use_cases import again, check_in, meet, message, plan, share
+from companion.use_cases import again, check_in, meet, message, share
 from companion.use_cases.again import Sent, send_again, why_not
+from companion.use_cases.going_home import plan
 from companion.use_cases.share import GrantDraft
 from tests import cast
 from tests.use_cases.small_ward import SmallWard, at

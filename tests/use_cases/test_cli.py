@@ -17,7 +17,7 @@ from companion.__main__ import app
 from companion.models import AuditEvent, CheckIn, Municipality, Patient, Unit
 from companion.rules.national_id import make_synthetic
 from companion.settings import Settings
-from companion.use_cases.import_ import COLUMNS
+from companion.use_cases.going_home.import_ import COLUMNS
 from tests import cast
 
 ROOT = Path(__file__).parents[2]

@@ -23,8 +23,8 @@ from companion.models import (
 from companion.models.base import Base
 from companion.rules.cadence import local_day
 from companion.settings import Settings
-from companion.use_cases import discharge, plan
-from companion.use_cases.discharge import MeasureDraft
+from companion.use_cases.going_home import discharge, plan
+from companion.use_cases.going_home.discharge import MeasureDraft
 from tests import cast
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from companion.models import AuditEvent, CheckIn, Patient, Stay
 from companion.rules.national_id import make_synthetic
-from companion.use_cases import import_, plan
-from companion.use_cases.import_ import COLUMNS, Report
+from companion.use_cases.going_home import import_, plan
+from companion.use_cases.going_home.import_ import COLUMNS, Report
 from tests import cast
 
 KARI = {

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from companion.use_cases import integration
-from companion.use_cases.import_ import Counts
+from companion.use_cases.going_home.import_ import Counts
 from web.deps import Db, Now, Program, SentJson, TheHouse, new_router
 from web.security import access
 

@@ -16,9 +16,9 @@ from companion.errors import Conflict, Invalid
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.settings import Settings
-from companion.use_cases import discharge
-from companion.use_cases.discharge import Discharge
-from companion.use_cases.places import Places
+from companion.use_cases.going_home import discharge
+from companion.use_cases.going_home.discharge import Discharge
+from companion.use_cases.going_home.places import Places
 from companion.use_cases.privacy import record_access
 
 COLUMNS = (*discharge.FIELDS, "measures")

@@ -31,7 +31,7 @@ from companion.rules.cadence import PlannedCheckIn, local_day, schedule, to_utc
 from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
 from companion.use_cases import message
-from companion.use_cases.places import Place, Places, national_id_problem
+from companion.use_cases.going_home.places import Place, Places, national_id_problem
 from companion.use_cases.typed import clean, clean_lines, phone_number
 
 FIELDS = (
