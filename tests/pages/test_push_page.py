@@ -347,7 +347,7 @@ def test_what_the_worker_asks_when_the_browser_has_changed_its_address(
 
 def test_erased_with_everything_else(browser: PageClient, engine: Engine, home: AtHome) -> None:
     from companion.rules.access import SYSTEM
-    from companion.use_cases import privacy
+    from companion.use_cases.keeping import privacy
 
     subscribe(browser.as_patient(home.kari), device())
     with Session(engine) as db:

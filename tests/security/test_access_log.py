@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event, func, select
 from sqlalchemy.orm import Session
 
 from companion.models import AuditEvent, FlagEvent, MeetingEvent, PassportLine
-from companion.use_cases import privacy
+from companion.use_cases.keeping import privacy
 from tests.security import town as towns
 from tests.security.conftest import House
 from tests.security.town import FORMS, Walked

@@ -13,7 +13,7 @@ from companion.errors import Misconfigured
 from companion.models import LinkToken, Patient, SignIn
 from companion.rules.access import SYSTEM, Level
 from companion.settings import Settings
-from companion.use_cases import privacy
+from companion.use_cases.keeping import privacy
 from tests.pages.client import PageClient
 from tests.security import town as towns
 from tests.security.conftest import House

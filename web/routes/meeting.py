@@ -19,7 +19,8 @@ from companion.errors import CompanionError, LevelTooLow
 from companion.models import Meeting, Participant, SignIn
 from companion.rules.access import Actor, Level
 from companion.settings import Settings
-from companion.use_cases import meet, privacy, sign_in
+from companion.use_cases import meet, sign_in
+from companion.use_cases.keeping import privacy
 from web import turn
 from web.deps import (
     Db,

@@ -19,7 +19,7 @@ from companion.settings import Settings
 from companion.use_cases.going_home import discharge
 from companion.use_cases.going_home.discharge import Discharge
 from companion.use_cases.going_home.places import Places
-from companion.use_cases.privacy import record_access
+from companion.use_cases.keeping.privacy import record_access
 
 COLUMNS = (*discharge.FIELDS, "measures")
 # Far more than any honest cell; it stops a quote that is never closed from swallowing the file.

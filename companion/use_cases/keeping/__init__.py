@@ -1,0 +1,1 @@
+"""What is kept and for how long: the access log, a person's own copy, erasing."""
