@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from companion.models import Message, Patient, Relative
 from companion.rules.cadence import local_day
-from companion.use_cases import meet, share, sign_in
+from companion.use_cases import share, sign_in
+from companion.use_cases.meetings import meet
 from tests import cast
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from companion.models import Patient, Professional
 from companion.rules.national_id import make_synthetic
-from companion.use_cases import meet
 from companion.use_cases.cases import flag
+from companion.use_cases.meetings import meet
 from tests import cast
 from tests.pages.client import PageClient
 from tests.pages.desk import Desk, furnish, raise_flag, with_flag

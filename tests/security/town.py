@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from companion.models import CheckIn, Grant, Message, Patient, Relative
 from companion.rules.access import Level
 from companion.rules.national_id import make_synthetic
-from companion.use_cases import check_in, meet, passport, share
+from companion.use_cases import check_in, passport, share
 from companion.use_cases.cases import flag
+from companion.use_cases.meetings import meet
 from tests import cast
 from tests.pages.client import PageClient
 from web.app import ROUTERS

@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from companion import worklists
 from companion.errors import Invalid
 from companion.models import Grant
-from companion.use_cases import meet, passport, preferences, share
+from companion.use_cases import passport, preferences, share
+from companion.use_cases.meetings import meet
 from web.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.patient_words import PatientWords, Words
 from web.security import access

@@ -1,0 +1,1 @@
+"""Meetings: offered, answered, held."""
