@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from companion.errors import Invalid
-from companion.use_cases import contact
+from companion.use_cases.messages import contact
 from notifications.models import PushSubscription
 
 MOST = 10

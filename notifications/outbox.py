@@ -19,9 +19,9 @@ from companion.models import CheckIn, Meeting, Message, Patient, Relative
 from companion.models.messages import MESSAGE_STATES, UNDERWAY
 from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import letter as post
-from companion.use_cases import message as letters
-from companion.use_cases.letter import Letter
+from companion.use_cases.messages import letter as post
+from companion.use_cases.messages import message as letters
+from companion.use_cases.messages.letter import Letter
 from companion.use_cases.sign_in import Words, issue_links
 from notifications import circuit
 from notifications.channels import Device, LaneName, Parcel

@@ -16,8 +16,8 @@ from companion.models import Message
 from companion.models.base import Base
 from companion.models.messages import UNDERWAY
 from companion.rules.delivery_codes import CODES, explain
-from companion.use_cases import again
-from companion.use_cases import message as letters
+from companion.use_cases.messages import again
+from companion.use_cases.messages import message as letters
 from notifications.models import Delivery, Inbound, ProviderEvent
 
 KEEP_UNMATCHED = timedelta(days=7)

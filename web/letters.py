@@ -6,7 +6,7 @@ from datetime import datetime
 
 from companion.models import Message
 from companion.rules.delivery_codes import CODES, OPERATOR, explain
-from companion.use_cases.again import Sent, why_not
+from companion.use_cases.messages.again import Sent, why_not
 from companion.worklists.letters import Tally, why_not_wanted
 from companion.worklists.post import Alarm, PostStanding
 from web.sentences import MESSAGE_KINDS, Sentences, _

@@ -11,7 +11,7 @@ from companion.models import Flag, Measure, Patient
 from companion.rules.cadence import local_day
 from companion.rules.delivery_codes import explain
 from companion.rules.texts import Text
-from companion.use_cases.again import SENT_AGAIN
+from companion.use_cases.messages.again import SENT_AGAIN
 from web import pages
 from web.deps import MaybeSigned, Now, Visitor, language_of
 

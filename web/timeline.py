@@ -5,7 +5,7 @@ from datetime import datetime
 
 from companion.models import Message
 from companion.rules.questionnaire import Item, Value
-from companion.use_cases.again import SENT_AGAIN
+from companion.use_cases.messages.again import SENT_AGAIN
 from companion.worklists.patient_case import Case, Entry
 from web.sentences import (
     MESSAGE_KINDS,

@@ -14,7 +14,7 @@ from companion.models.grants import SCOPES
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day, to_local, to_utc
 from companion.rules.national_id import NationalId
-from companion.use_cases import message
+from companion.use_cases.messages import message
 from companion.use_cases.reach import in_force, may_reach, patient_of
 from companion.use_cases.typed import clean, phone_number
 

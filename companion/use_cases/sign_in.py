@@ -32,8 +32,8 @@ from companion.models import (
 from companion.rules import national_id as national_ids
 from companion.rules.access import Actor, ActorKind, Level
 from companion.rules.cadence import local_day
-from companion.use_cases import message
-from companion.use_cases.letter import Letter
+from companion.use_cases.messages import message
+from companion.use_cases.messages.letter import Letter
 
 TRIES = 5
 LINK_LIFE = timedelta(days=14)

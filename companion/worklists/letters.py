@@ -16,9 +16,9 @@ from companion.models import CheckIn, Flag, Meeting, Message, Patient, PatientUn
 from companion.models.messages import LEFT_THE_QUEUE, QUEUED
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day, to_utc
-from companion.use_cases.again import Sent, latest, sent
 from companion.use_cases.cases.flag import follows
 from companion.use_cases.check_in import LAST_WORDS
+from companion.use_cases.messages.again import Sent, latest, sent
 
 DAYS = 14
 PEOPLE_AT_MOST = 200

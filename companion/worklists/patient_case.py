@@ -25,9 +25,9 @@ from companion.models import (
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item, Value
-from companion.use_cases.again import latest
 from companion.use_cases.cases.flag import follows
 from companion.use_cases.check_in import LAST_WORDS, asks, written_by
+from companion.use_cases.messages.again import latest
 from companion.worklists.desk import age
 
 SHOWN_MESSAGES = 200

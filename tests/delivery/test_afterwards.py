@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from companion.clock import FixedClock
 from companion.models import CheckIn, Flag, Message, Patient
 from companion.rules.delivery_codes import CODES, UNKNOWN, explain
-from companion.use_cases import message
+from companion.use_cases.messages import message
 from notifications import receipts
 from notifications.channels import Later, News, Parcel
 from notifications.dispatcher import Dispatcher

@@ -14,7 +14,8 @@ from companion import library
 from companion.clock import FixedClock
 from companion.models import Answer, CheckIn, Flag, Message, Patient
 from companion.settings import Settings
-from companion.use_cases import check_in, message, reply
+from companion.use_cases import check_in
+from companion.use_cases.messages import message, reply
 from companion.use_cases.sign_in import Words
 from notifications.models import SandboxMessage
 from notifications.settings import TwilioSettings

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from companion.clock import FixedClock, SystemClock
 from companion.models import Circuit, Flag, Heartbeat, Message, Patient
 from companion.settings import Settings
-from companion.use_cases import message
+from companion.use_cases.messages import message
 from companion.worklists.post import Alarm, standing
 from notifications import circuit
 from notifications.channels import Later, News, Parcel, Uncertain

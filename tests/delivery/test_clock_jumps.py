@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from companion.clock import FixedClock
 from companion.models import Flag, Message
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import message
+from companion.use_cases.messages import message
 from notifications import outbox
 from notifications.channels import Later, News, Parcel, Uncertain
 from notifications.outbox import Outbox, Result

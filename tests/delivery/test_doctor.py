@@ -23,7 +23,7 @@ from companion.db import make_engine, migrate
 from companion.errors import Misconfigured
 from companion.models import Circuit, Heartbeat
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import message
+from companion.use_cases.messages import message
 from notifications import doctor
 from notifications.doctor import (
     Finding,

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from companion.clock import FixedClock
 from companion.models import Message, Patient, Relative
-from companion.use_cases import message
+from companion.use_cases.messages import message
 from notifications.dispatcher import Dispatcher
 from notifications.models import SandboxMessage
 from tests.delivery.conftest import MakeDispatcher

@@ -15,7 +15,7 @@ from twilio.request_validator import RequestValidator
 from companion.clock import FixedClock
 from companion.models import Flag, Message, Patient
 from companion.settings import Settings
-from companion.use_cases import message
+from companion.use_cases.messages import message
 from notifications import receipts
 from notifications.channels.sandbox import LOST_WITHOUT_ANSWER
 from notifications.models import Delivery, Inbound, ProviderEvent, SandboxMessage

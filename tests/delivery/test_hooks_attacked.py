@@ -16,7 +16,7 @@ from twilio.request_validator import RequestValidator
 from companion.clock import FixedClock
 from companion.models import Flag, Message
 from companion.settings import Settings
-from companion.use_cases import message
+from companion.use_cases.messages import message
 from notifications import receipts
 from notifications.models import Delivery, Inbound, ProviderEvent
 from notifications.settings import TwilioSettings

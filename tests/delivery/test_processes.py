@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from companion.clock import FixedClock, SystemClock
 from companion.models import Flag, Message, Patient
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import message
+from companion.use_cases.messages import message
 from notifications import outbox
 from notifications.channels import News, Parcel, Uncertain
 from notifications.channels.sandbox import LOST_WITHOUT_ANSWER

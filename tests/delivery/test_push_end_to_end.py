@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from companion.clock import FixedClock
 from companion.models import Flag, Message, Patient
-from companion.use_cases import message
 from companion.use_cases.going_home import plan
+from companion.use_cases.messages import message
 from companion.worklists import due
 from notifications import devices, outbox, receipts, vapid
 from notifications.channels.push import PushChannel

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from companion.clock import FixedClock
 from companion.models import Flag, Meeting, Message, Patient, Professional
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import message
 from companion.use_cases.going_home import plan
+from companion.use_cases.messages import message
 from companion.worklists.post import standing
 from notifications import circuit, outbox, receipts
 from notifications.channels import Later, Never, News, Parcel, Uncertain

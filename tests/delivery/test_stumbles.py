@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from companion.clock import FixedClock
 from companion.models import Circuit, Flag, Message, Patient
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import message
+from companion.use_cases.messages import message
 from notifications import outbox, receipts
 from notifications.channels import News, Parcel, Uncertain
 from notifications.dispatcher import Dispatcher

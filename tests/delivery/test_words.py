@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from companion.models import Meeting, Message, Patient, Professional
 from companion.models.messages import MESSAGE_KINDS
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import message
 from companion.use_cases.meetings import meet
+from companion.use_cases.messages import message
 from companion.use_cases.sign_in import Words
 from notifications import wording
 from notifications.outbox import Outbox

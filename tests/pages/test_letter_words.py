@@ -10,7 +10,7 @@ import pytest
 from companion.models import CheckIn, Meeting, Message, Patient, Plan, Relative
 from companion.models.messages import MESSAGE_KINDS, MESSAGE_STATES
 from companion.rules.delivery_codes import CODES
-from companion.use_cases.again import Sent
+from companion.use_cases.messages.again import Sent
 from companion.worklists.letters import GROUPS, Tally, why_not_wanted
 from companion.worklists.post import Alarm, PostStanding
 from web import letters

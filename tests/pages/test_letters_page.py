@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from companion.models import AuditEvent, Circuit, FlagEvent, Heartbeat, Message, Patient, Professional
 from companion.models.messages import MESSAGE_STATES
-from companion.use_cases import check_in, message
+from companion.use_cases import check_in
+from companion.use_cases.messages import message
 from tests import cast
 from tests.pages.client import Opened, PageClient
 from tests.pages.desk import Desk, furnish

@@ -19,7 +19,7 @@ from companion.db import make_sessions
 from companion.models import AuditEvent, Message, Patient
 from companion.rules.access import Level
 from companion.settings import Settings
-from companion.use_cases import contact, message
+from companion.use_cases.messages import contact, message
 from notifications import devices, vapid
 from notifications.models import Delivery, ProviderEvent, PushSubscription
 from notifications.receipts import apply_events

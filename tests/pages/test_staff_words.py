@@ -17,9 +17,9 @@ from companion.models.messages import MESSAGE_KINDS, MESSAGE_STATES
 from companion.models.passport import SECTIONS, WHEEL_ROLES
 from companion.rules.questionnaire import Item, Option
 from companion.rules.texts import Text
-from companion.use_cases import contact
 from companion.use_cases.cases import flag
 from companion.use_cases.going_home import plan
+from companion.use_cases.messages import contact
 from web import sentences, timeline
 from web.sentences import Sentences
 

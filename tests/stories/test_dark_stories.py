@@ -5,8 +5,8 @@ from datetime import date
 import pytest
 
 from companion.models import Patient
-from companion.use_cases import contact
 from companion.use_cases.going_home import plan
+from companion.use_cases.messages import contact
 from tests import cast
 from tests.stories.conftest import World
 

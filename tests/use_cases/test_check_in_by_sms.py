@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from companion.models import Answer, CheckIn, Flag, MeasureStatus, Message, Patient
 from companion.rules.questionnaire import address
-from companion.use_cases import check_in, contact, message, reply
+from companion.use_cases import check_in
 from companion.use_cases.going_home import plan
+from companion.use_cases.messages import contact, message, reply
 from companion.worklists import call_list, next_due
 from tests.use_cases.small_ward import SmallWard, at, measure_id, themselves
 

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from companion.errors import Conflict, Invalid, NotAllowed, NotFound
 from companion.models import Patient
-from companion.use_cases import contact
 from companion.use_cases.going_home import plan
+from companion.use_cases.messages import contact
 from tests import cast
 
 

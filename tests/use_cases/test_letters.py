@@ -18,8 +18,8 @@ from companion.models import Message, Patient, PatientUnit, Unit
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
-from companion.use_cases import message
-from companion.use_cases.letter import load
+from companion.use_cases.messages import message
+from companion.use_cases.messages.letter import load
 from companion.worklists.letters import GROUPS, Tally
 from tests.use_cases.small_ward import SmallWard, at, themselves
 

@@ -10,8 +10,8 @@ from companion.errors import Conflict, Invalid, NotAllowed, NotFound
 from companion.models import CheckIn, Meeting, MeetingEvent, Message, Patient, Plan, PlanEvent
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
-from companion.use_cases import message
 from companion.use_cases.going_home import plan
+from companion.use_cases.messages import message
 from tests import cast
 
 

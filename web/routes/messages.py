@@ -11,7 +11,7 @@ from companion import worklists
 from companion.errors import Conflict, NotFound
 from companion.rules.access import Level
 from companion.rules.cadence import local_day
-from companion.use_cases import again
+from companion.use_cases.messages import again
 from companion.worklists.letters import DAYS, GROUPS, Letters
 from web import letters
 from web.deps import Db, Now, Page, Seen, Who, go, new_router

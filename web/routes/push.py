@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from companion.errors import NotFound
 from companion.models import Patient
-from companion.use_cases import contact
+from companion.use_cases.messages import contact
 from notifications import devices, receipts
 from web.deps import Db, Now, Posted, Seen, TheHouse, Who, go, new_router
 from web.security import access

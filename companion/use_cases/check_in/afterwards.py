@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session, joinedload
 from companion.errors import Conflict
 from companion.models import CheckIn, Flag, Patient, Plan, Professional, Unit
 from companion.rules.access import Actor
-from companion.use_cases import message
 from companion.use_cases.cases import flag
 from companion.use_cases.check_in.answerable import own, who_phoned
 from companion.use_cases.check_in.following import BEFORE_ANSWER, is_urgent
 from companion.use_cases.check_in.questions import ANSWERABLE, asking_of, required
+from companion.use_cases.messages import message
 
 
 @dataclass(frozen=True)

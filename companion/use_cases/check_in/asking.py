@@ -18,7 +18,6 @@ from companion import library
 from companion.models import CheckIn, Message, Patient, Plan
 from companion.rules import cadence
 from companion.rules.quiet_hours import next_allowed
-from companion.use_cases import message
 from companion.use_cases.check_in import by_sms
 from companion.use_cases.check_in.following import (
     already_told,
@@ -27,6 +26,7 @@ from companion.use_cases.check_in.following import (
     tell_ward,
 )
 from companion.use_cases.check_in.questions import ANSWERABLE, asking_of, own_hour, required, template_of
+from companion.use_cases.messages import message
 
 TOO_LATE = timedelta(days=7)
 # One transaction; SQLite lets nobody else write meanwhile.

@@ -25,11 +25,11 @@ from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item
 from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from, next_allowed
 from companion.rules.replies import Reply, ReplyKind, option_meant
-from companion.use_cases import contact, message
 from companion.use_cases.check_in.afterwards import Ending
 from companion.use_cases.check_in.answering import finish, postpone, save
 from companion.use_cases.check_in.following import is_urgent, raise_reasons, record_measures, tell_ward
 from companion.use_cases.check_in.questions import ANSWERABLE, Asking, asking_of, own_hour
+from companion.use_cases.messages import contact, message
 
 # The letter instead of the one with a link.
 INSTEAD_OF: Final = {"check_in": "question", "reminder": "question_again"}

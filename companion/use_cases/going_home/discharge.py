@@ -30,8 +30,8 @@ from companion.rules.access import Actor
 from companion.rules.cadence import PlannedCheckIn, local_day, schedule, to_utc
 from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
-from companion.use_cases import message
 from companion.use_cases.going_home.places import Place, Places, national_id_problem
+from companion.use_cases.messages import message
 from companion.use_cases.typed import clean, clean_lines, phone_number
 
 FIELDS = (

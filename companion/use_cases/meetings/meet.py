@@ -27,8 +27,8 @@ from companion.models import (
 from companion.models.meetings import MEETING_KINDS
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
-from companion.use_cases import message
 from companion.use_cases.cases import flag
+from companion.use_cases.messages import message
 
 OPENS_BEFORE = timedelta(minutes=15)
 OPEN_AFTER = timedelta(minutes=30)

@@ -12,7 +12,7 @@ from companion.errors import Conflict, NotFound
 from companion.models import CheckIn, Flag, FlagEvent, Grant, Meeting, Message, Patient, Plan, Relative
 from companion.rules.access import Actor
 from companion.rules.quiet_hours import next_allowed
-from companion.use_cases import contact, message
+from companion.use_cases.messages import contact, message
 from companion.use_cases.reach import in_force, patient_of
 
 # It has ended, and did not arrive or is not known to have.

@@ -27,7 +27,7 @@ from companion.models import (
 from companion.rules.delivery_codes import explain
 from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from, next_allowed, spread
 from companion.use_cases.cases import flag
-from companion.use_cases.letter import ItsCheckIn, Letter, Person
+from companion.use_cases.messages.letter import ItsCheckIn, Letter, Person
 
 # The middle and the end of a conversation answer somebody who has just written.
 IN_CONVERSATION = frozenset({"next_question", "rest_by_phone"})

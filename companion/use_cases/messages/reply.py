@@ -14,10 +14,10 @@ from companion.models import Grant, Patient, Relative
 from companion.rules.cadence import local_day
 from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from
 from companion.rules.replies import ReplyKind, classify
-from companion.use_cases import message
 from companion.use_cases.cases import flag
 from companion.use_cases.check_in import by_sms
 from companion.use_cases.going_home import plan
+from companion.use_cases.messages import message
 
 
 def receive(db: Session, phone: str, text: str, *, said_at: datetime, now: datetime) -> bool:

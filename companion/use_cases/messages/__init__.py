@@ -1,0 +1,1 @@
+"""Letters: written, sent again, answered; how a person can be reached."""
