@@ -5,11 +5,11 @@ from datetime import date, datetime, time
 from typing import Annotated, Any
 from uuid import UUID
 
+from companion.use_cases.passport.lines.lines import MeasureLine, Spoke, WhomToCall
 from fastapi import Depends, Request
 
 from companion.models import CheckIn, Flag, Measure
 from companion.rules.cadence import local_day
-from companion.use_cases.passport import MeasureLine, Spoke, WhomToCall
 from web import pages
 from web.deps import MaybeSigned, Now, Visitor, language_of
 

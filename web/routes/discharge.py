@@ -17,10 +17,11 @@ from companion.rules.cadence import local_day, to_utc
 from companion.rules.quiet_hours import next_allowed
 from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
-from companion.use_cases import passport, share
+from companion.use_cases import share
 from companion.use_cases.check_in import sample, speaks
 from companion.use_cases.going_home import discharge
 from companion.use_cases.messages import contact
+from companion.use_cases.passport.lines import lines as passport
 from companion.use_cases.reach import patient_of
 from companion.use_cases.sign_in import Words
 from companion.use_cases.typed import clean, clean_lines, phone_number

@@ -1,0 +1,1 @@
+"""The passport: its lines, its wheel, what its owner wishes."""
