@@ -29,8 +29,8 @@ from companion.errors import LevelTooLow, NotAllowed
 from companion.models import Patient, Professional, Relative, SignIn, Stay, Unit
 from companion.rules.access import Actor, Level
 from companion.settings import Settings
-from companion.use_cases import integration, sign_in
 from companion.use_cases.keeping import privacy
+from companion.use_cases.people import integration, sign_in
 from notifications.settings import TwilioSettings
 from web import pages
 from web.oidc import Door

@@ -15,8 +15,8 @@ from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day, to_local, to_utc
 from companion.rules.national_id import NationalId
 from companion.use_cases.messages import message
-from companion.use_cases.reach import in_force, may_reach, patient_of
-from companion.use_cases.typed import clean, phone_number
+from companion.use_cases.people.reach import in_force, may_reach, patient_of
+from companion.use_cases.people.typed import clean, phone_number
 
 LONGEST_NAME = 100
 LONGEST_RELATION = 40

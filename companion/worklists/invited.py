@@ -11,7 +11,7 @@ from companion.errors import NotFound
 from companion.models import Grant, Meeting, Participant
 from companion.rules.access import Actor
 from companion.use_cases.meetings.meet import Phase, phase
-from companion.use_cases.reach import in_force
+from companion.use_cases.people.reach import in_force
 
 PAST_SHOWN = 20
 READ_AT_MOST = 100

@@ -20,7 +20,7 @@ from companion.use_cases.cases import flag
 from companion.use_cases.check_in import may_be_phoned, speaks
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import contact
-from companion.use_cases.reach import patient_of
+from companion.use_cases.people.reach import patient_of
 from companion.worklists.patient_case import Case
 from web import letters
 from web.deps import Db, Now, Page, Posted, Seen, Who, go, new_router

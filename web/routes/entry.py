@@ -9,7 +9,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
 from companion.rules.access import ActorKind, Level
-from companion.use_cases import sign_in
+from companion.use_cases.people import sign_in
 from notifications import devices
 from web import birth_date
 from web.deps import (

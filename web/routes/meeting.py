@@ -19,9 +19,9 @@ from companion.errors import CompanionError, LevelTooLow
 from companion.models import Meeting, Participant, SignIn
 from companion.rules.access import Actor, Level
 from companion.settings import Settings
-from companion.use_cases import sign_in
 from companion.use_cases.keeping import privacy
 from companion.use_cases.meetings import meet
+from companion.use_cases.people import sign_in
 from web import turn
 from web.deps import (
     Db,

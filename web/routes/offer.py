@@ -16,7 +16,7 @@ from companion.rules.quiet_hours import add_working_days
 from companion.use_cases.cases import flag
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import message
-from companion.use_cases.reach import patient_of
+from companion.use_cases.people.reach import patient_of
 from web.deps import Db, Fields, Now, Page, Pages, Posted, Seen, Who, go, new_router
 from web.grants import read_date
 from web.security import access

@@ -8,9 +8,9 @@ from fastapi.responses import Response
 from companion import worklists
 from companion.errors import Invalid, NotFound
 from companion.models import Patient
-from companion.use_cases import preferences
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import contact
+from companion.use_cases.people import preferences
 from notifications import devices
 from web.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
 from web.patient_words import Words

@@ -16,7 +16,7 @@ from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.use_cases.check_in import may_be_phoned
 from companion.use_cases.meetings import meet
-from companion.use_cases.reach import in_force
+from companion.use_cases.people.reach import in_force
 from companion.worklists.desk import SILENT, UNDELIVERED, Filter, Row
 from web import letters, pages
 from web.deps import Audit, Db, Now, Page, Pages, Posted, Seen, Who, new_router

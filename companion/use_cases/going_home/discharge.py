@@ -32,7 +32,7 @@ from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
 from companion.use_cases.going_home.places import Place, Places, national_id_problem
 from companion.use_cases.messages import message
-from companion.use_cases.typed import clean, clean_lines, phone_number
+from companion.use_cases.people.typed import clean, clean_lines, phone_number
 
 FIELDS = (
     "national_id",

@@ -15,7 +15,7 @@ from companion.models.places import UNIT_KINDS
 from companion.rules import national_id as national_ids
 from companion.rules.cadence import local_day
 from companion.settings import Settings
-from companion.use_cases.typed import clean, phone_number
+from companion.use_cases.people.typed import clean, phone_number
 
 ROLES = ("staff", "therapist", "admin")
 _LONGEST_KEY, _LONGEST_NAME, _LONGEST_TITLE, _LONGEST_HOURS = 60, 120, 60, 60

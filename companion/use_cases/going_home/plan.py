@@ -10,7 +10,7 @@ from companion.errors import Conflict, Invalid, NotAllowed
 from companion.models import Meeting, MeetingEvent, Patient, Plan, PlanEvent
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
-from companion.use_cases.reach import patient_of
+from companion.use_cases.people.reach import patient_of
 
 PAUSE_REASONS = ("readmitted", "wish", "other")
 

@@ -13,7 +13,7 @@ from companion.models import CheckIn, Flag, FlagEvent, Grant, Meeting, Message, 
 from companion.rules.access import Actor
 from companion.rules.quiet_hours import next_allowed
 from companion.use_cases.messages import contact, message
-from companion.use_cases.reach import in_force, patient_of
+from companion.use_cases.people.reach import in_force, patient_of
 
 # It has ended, and did not arrive or is not known to have.
 ENDED_BADLY = ("failed", "undelivered", "expired", "delivery_unknown")

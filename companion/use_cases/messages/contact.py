@@ -9,8 +9,8 @@ from companion.errors import Conflict, Invalid, NotAllowed, NotFound
 from companion.models import Patient
 from companion.rules.access import Actor
 from companion.use_cases.messages.message import takes_messages
-from companion.use_cases.reach import patient_of
-from companion.use_cases.typed import clean, phone_number
+from companion.use_cases.people.reach import patient_of
+from companion.use_cases.people.typed import clean, phone_number
 
 WAYS = ("sms", "call")
 

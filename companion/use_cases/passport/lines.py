@@ -22,8 +22,8 @@ from companion.models import (
 )
 from companion.models.passport import SECTIONS, WHEEL_ROLES
 from companion.rules.access import Actor
-from companion.use_cases.reach import in_force, may_reach, patient_of
-from companion.use_cases.typed import clean, clean_lines, phone_number
+from companion.use_cases.people.reach import in_force, may_reach, patient_of
+from companion.use_cases.people.typed import clean, clean_lines, phone_number
 
 OLD_AFTER = timedelta(weeks=6)
 LONGEST_LINE = 500

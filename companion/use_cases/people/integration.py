@@ -16,7 +16,7 @@ from companion.models import HandedIn, Integration, Unit
 from companion.rules.access import Actor, Level
 from companion.settings import Settings
 from companion.use_cases.going_home.import_ import Report, import_rows
-from companion.use_cases.typed import clean
+from companion.use_cases.people.typed import clean
 
 _LONGEST_NAME = 60
 _PREFIX = "folge_"
