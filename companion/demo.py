@@ -20,13 +20,14 @@ from companion.rules.national_id import make_synthetic
 from companion.rules.questionnaire import Item
 from companion.rules.quiet_hours import is_working_day
 from companion.settings import Settings
-from companion.use_cases import check_in, share
+from companion.use_cases import check_in
 from companion.use_cases.cases import flag
 from companion.use_cases.going_home import places, plan
 from companion.use_cases.going_home.discharge import MeasureDraft, check, discharge
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import contact
 from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.relatives import share
 
 OPENS_AT = time(11)
 

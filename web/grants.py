@@ -5,8 +5,8 @@ from datetime import date, datetime
 
 from companion.errors import Invalid
 from companion.rules.cadence import local_day
-from companion.use_cases import share
 from companion.use_cases.people.typed import clean
+from companion.use_cases.relatives import share
 
 
 def read_date(typed: str) -> date | None:

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from companion.models import Grant, Message, Patient, Relative
 from companion.rules.access import Actor
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import share
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import message
+from companion.use_cases.relatives import share
 from notifications.outbox import Outbox
 from notifications.settings import Settings
 from tests.use_cases.small_ward import SmallWard, at

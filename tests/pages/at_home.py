@@ -13,7 +13,8 @@ from companion.models import CheckIn, Measure, Patient, Relative
 from companion.rules.access import Level
 from companion.rules.national_id import make_synthetic
 from companion.rules.questionnaire import address
-from companion.use_cases import check_in, share
+from companion.use_cases import check_in
+from companion.use_cases.relatives import share
 from tests import cast
 from tests.pages.client import Opened, PageClient
 

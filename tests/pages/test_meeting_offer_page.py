@@ -8,8 +8,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from companion.models import Meeting, Message, Patient
-from companion.use_cases import share
 from companion.use_cases.meetings import meet
+from companion.use_cases.relatives import share
 from tests import cast
 from tests.pages.client import PageClient
 from tests.pages.desk import Desk, furnish, raise_flag

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from companion.models import CheckIn, Grant, Message, Patient, Relative
 from companion.rules.access import Level
 from companion.rules.national_id import make_synthetic
-from companion.use_cases import check_in, share
+from companion.use_cases import check_in
 from companion.use_cases.cases import flag
 from companion.use_cases.meetings import meet
 from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.relatives import share
 from tests import cast
 from tests.pages.client import PageClient
 from web.app import ROUTERS

@@ -14,12 +14,13 @@ from companion.errors import Conflict, NotFound
 from companion.models import CheckIn, Flag, FlagEvent, Meeting, Message, Patient
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.access import Actor
-from companion.use_cases import check_in, share
+from companion.use_cases import check_in
 from companion.use_cases.going_home import plan
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import again, message
 from companion.use_cases.messages.again import Sent, send_again, why_not
-from companion.use_cases.share import GrantDraft
+from companion.use_cases.relatives import share
+from companion.use_cases.relatives.share import GrantDraft
 from tests import cast
 from tests.use_cases.small_ward import SmallWard, at
 

@@ -15,12 +15,12 @@ from companion.errors import Conflict, Invalid, NotFound
 from companion.models import Flag, Grant, PatientUnit, Unit
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
-from companion.use_cases import share
 from companion.use_cases.cases import flag
 from companion.use_cases.check_in import may_be_phoned, speaks
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import contact
 from companion.use_cases.people.reach import patient_of
+from companion.use_cases.relatives import share
 from companion.worklists.patient_case import Case
 from web import letters
 from web.deps import Db, Now, Page, Posted, Seen, Who, go, new_router

@@ -17,7 +17,6 @@ from companion.rules.cadence import local_day, to_utc
 from companion.rules.quiet_hours import next_allowed
 from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
-from companion.use_cases import share
 from companion.use_cases.check_in import sample, speaks
 from companion.use_cases.going_home import discharge
 from companion.use_cases.messages import contact
@@ -25,6 +24,7 @@ from companion.use_cases.passport.lines import lines as passport
 from companion.use_cases.people.reach import patient_of
 from companion.use_cases.people.sign_in import Words
 from companion.use_cases.people.typed import clean, clean_lines, phone_number
+from companion.use_cases.relatives import share
 from notifications import wording
 from notifications.settings import Settings as PostSettings
 from web import discharge_form as forms

@@ -9,10 +9,10 @@ from fastapi.responses import Response
 from companion import worklists
 from companion.errors import Invalid
 from companion.models import Grant
-from companion.use_cases import share
 from companion.use_cases.meetings import meet
 from companion.use_cases.passport.lines import lines as passport
 from companion.use_cases.people import preferences
+from companion.use_cases.relatives import share
 from web.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.patient_words import PatientWords, Words
 from web.security import access

@@ -1,0 +1,1 @@
+"""Relatives: let in by the patient's grant, and out again."""
