@@ -28,7 +28,7 @@ from companion.models import Unit
 from companion.settings import Settings
 from notifications import vapid
 from web.app import create_app
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 _STORY = ("sofia", "kari", "johan", "anne")
 

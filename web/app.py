@@ -23,11 +23,13 @@ from companion.models import DemoClock
 from companion.settings import Settings
 from notifications import vapid as vapid_keys
 from notifications.settings import TwilioSettings, VapidSettings
-from web import errors, pages
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside
-from web.deps import GuardedRoute, House
-from web.frame import Frame
+from web.house import errors, pages
+from web.house.deps import GuardedRoute, House
+from web.house.frame import Frame
+from web.house.security import Cookies, access_of
+from web.house.settings import WebSettings
 from web.oidc import Client, Door
 from web.routes import (
     api,
@@ -48,8 +50,6 @@ from web.routes import (
     staff,
     staff_passport,
 )
-from web.security import Cookies, access_of
-from web.settings import WebSettings
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -141,7 +141,7 @@ def create_app(
 def _check(routes: Sequence[BaseRoute]) -> None:
     for route in routes:
         if not isinstance(route, GuardedRoute | APIWebSocketRoute):
-            raise Misconfigured(f"{route} is not made by web.deps.new_router")
+            raise Misconfigured(f"{route} is not made by web.house.deps.new_router")
         access_of(route.endpoint)
 
 

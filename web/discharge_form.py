@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from companion.demo import ANNE, KARI, KARI_MEASURES
 from companion.use_cases.going_home.discharge import FIELDS, MeasureDraft
-from web.deps import Fields
+from web.house.deps import Fields
 
 OWN_FIELDS = (*FIELDS, "contact_by", "answers_by_sms")
 MEASURE_FIELDS = ("title", "owner", "due", "why")

@@ -10,8 +10,8 @@ from fastapi import Depends, Request
 
 from companion.models import CheckIn, Flag, Measure
 from companion.rules.cadence import local_day
-from web import pages
-from web.deps import MaybeSigned, Now, Visitor, language_of
+from web.house import pages
+from web.house.deps import MaybeSigned, Now, Visitor, language_of
 
 
 # Only marks a sentence for the catalogue; `PatientWords` looks it up in the reader's language.

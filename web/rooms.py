@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from web import pages
+from web.house import pages
 
 SEATS = 4
 WAITING_MESSAGES = 256

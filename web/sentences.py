@@ -12,8 +12,8 @@ from companion.rules.cadence import local_day
 from companion.rules.delivery_codes import explain
 from companion.rules.texts import Text
 from companion.use_cases.messages.again import SENT_AGAIN
-from web import pages
-from web.deps import MaybeSigned, Now, Visitor, language_of
+from web.house import pages
+from web.house.deps import MaybeSigned, Now, Visitor, language_of
 
 
 # Only marks a sentence for the catalogue; `Sentences` looks it up in the reader's language.

@@ -6,7 +6,7 @@ import hmac
 from datetime import datetime, timedelta
 from typing import Any
 
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 TTL = timedelta(hours=2)
 

@@ -16,7 +16,7 @@ from companion.clock import ShiftedClock, SystemClock
 from companion.settings import Settings
 from notifications.settings import VapidSettings
 from web.app import create_app
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_ARGS = [

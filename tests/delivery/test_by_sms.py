@@ -25,7 +25,7 @@ from tests.delivery.test_hooks import INBOUND, PUBLIC, post
 from tests.delivery.test_wording import HEALTH, LANGUAGES
 from tests.use_cases.small_ward import SmallWard, at
 from web.app import create_app
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 TITLES = (
     "Fysioterapi to ganger i uken",

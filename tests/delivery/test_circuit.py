@@ -21,7 +21,7 @@ from notifications.dispatcher import Dispatcher
 from tests.delivery.conftest import MakeDispatcher
 from tests.use_cases.small_ward import SmallWard, at
 from web.app import create_app
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -23,7 +23,7 @@ from notifications.settings import TwilioSettings
 from tests.delivery.conftest import MakeDispatcher
 from tests.use_cases.small_ward import SmallWard, at
 from web.app import create_app
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 PUBLIC = "https://folge.example"
 STATUS = "/hooks/twilio/status"

@@ -20,8 +20,8 @@ from companion.models import AuditEvent, Message, Patient, Professional, Relativ
 from companion.rules.access import Actor, ActorKind, Level
 from companion.use_cases.people import sign_in
 from web.app import ROUTERS
-from web.frame import Frame
-from web.security import access_of
+from web.house.frame import Frame
+from web.house.security import access_of
 
 HTML = "{http://www.w3.org/1999/xhtml}"
 HERE = "http://127.0.0.1:8000"

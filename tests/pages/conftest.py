@@ -10,8 +10,8 @@ from companion.db import make_sessions
 from companion.settings import Settings
 from tests.pages.client import PageClient
 from web.app import create_app
-from web.frame import Frame
-from web.settings import WebSettings
+from web.house.frame import Frame
+from web.house.settings import WebSettings
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from companion.use_cases.going_home import places
 from companion.use_cases.people import integration
 from tests import cast
 from tests.pages.client import PageClient
-from web.frame import Frame
+from web.house.frame import Frame
 
 HERE = "/api/v1/discharges"
 Send = Callable[..., Any]

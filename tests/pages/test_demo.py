@@ -25,7 +25,7 @@ from notifications.channels.sandbox import invented_device
 from tests.pages.client import PageClient
 from web.__main__ import push_key
 from web.app import create_app
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 SETTINGS_OF_THE_DEMO = Settings(environment="demo")
 

@@ -15,7 +15,7 @@ from companion.settings import Settings
 from tests import cast
 from tests.pages.client import Opened, PageClient
 from web.app import create_app
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 FORM = "/staff/discharge"
 TYPED: Mapping[str, Any] = {

@@ -24,8 +24,8 @@ from companion.use_cases.people import sign_in
 from tests import cast
 from tests.pages.client import PageClient
 from web.app import ROUTERS, create_app
-from web.security import PERSONS, SAFE, Access, access_of
-from web.settings import WebSettings
+from web.house.security import PERSONS, SAFE, Access, access_of
+from web.house.settings import WebSettings
 
 ANNE_ID = make_synthetic(cast.ANNE_BORN, 0)
 BORN = {"day": "4", "month": "mai", "year": "1958"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from web import pages
+from web.house import pages
 
 NOW = datetime(2026, 11, 24, 9, 7, tzinfo=UTC)
 NBSP = "\u00a0"

@@ -21,9 +21,9 @@ from companion.models import Heartbeat, OneTimeCode
 from companion.settings import Settings
 from tests import cast
 from tests.pages.client import PageClient
-from web import deps
 from web.app import create_app
-from web.settings import WebSettings
+from web.house import deps
+from web.house.settings import WebSettings
 
 FORM = {"phone": "400 00 001"}
 

@@ -21,7 +21,7 @@ from companion.use_cases.relatives import share
 from tests import appointment as appointments
 from tests.appointment import Appointment
 from tests.pages.client import HERE, PageClient
-from web.frame import Frame
+from web.house.frame import Frame
 from web.rooms import ELSEWHERE, ENDED, NOT_OPEN, SIGNED_OUT
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from web.house.settings import WebSettings
 from web.rooms import TOO_SLOW, WAITING_MESSAGES, Invited, Rooms, Seat
-from web.settings import WebSettings
 from web.turn import ice_servers
 
 MEETING = UUID(int=1)

@@ -27,8 +27,8 @@ from notifications.settings import VapidSettings
 from tests.pages.at_home import AtHome, at_home
 from tests.pages.client import PageClient
 from web.app import create_app
-from web.frame import Frame
-from web.settings import WebSettings
+from web.house.frame import Frame
+from web.house.settings import WebSettings
 
 KEY = VapidSettings(private_key=SecretStr(vapid.new_key()), subject="mailto:drift@folge.example")
 NO_KEY = VapidSettings(private_key=SecretStr(""), subject="")

@@ -18,7 +18,7 @@ from tests.pages.client import PageClient
 from tests.pages.conftest import another_browser, app, browser
 from tests.security import town as towns
 from web.app import create_app
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 __all__ = ["another_browser", "app", "browser", "house"]
 

@@ -18,7 +18,7 @@ from tests.pages.client import PageClient
 from tests.security import town as towns
 from tests.security.conftest import House
 from web.app import create_app
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 WHOLE = {
     "content-security-policy",

@@ -20,7 +20,7 @@ from companion.use_cases.relatives import share
 from tests import cast
 from tests.pages.client import PageClient
 from web.app import ROUTERS
-from web.security import SAFE, Access, access_of
+from web.house.security import SAFE, Access, access_of
 
 BERIT_PHONE = "+4740000009"
 

@@ -20,7 +20,7 @@ from tests import cast
 from tests.pages.client import PageClient
 from tests.stories.conftest import World
 from web.app import create_app
-from web.settings import WebSettings
+from web.house.settings import WebSettings
 
 ODD_PHONE = "+4740000078"
 FORM = {

@@ -10,7 +10,7 @@ from companion.clock import ShiftedClock
 from companion.models import DemoClock, Heartbeat
 from companion.use_cases.people import sign_in
 from companion.worklists import next_due
-from web.deps import House
+from web.house.deps import House
 
 FARTHEST = timedelta(days=400)
 # Things due within a quarter of an hour happen in one round, as they would with a slow dispatcher.

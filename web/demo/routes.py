@@ -20,11 +20,23 @@ from companion.models import CheckIn, Flag, Grant, Patient, Professional, Relati
 from companion.use_cases.people import sign_in
 from notifications import receipts
 from notifications.models import SandboxMessage
-from web import pages
 from web.demo import clock
 from web.demo.identity_provider import PATH, IdentityProvider, Refused, answer
-from web.deps import Db, House, MaybeSigned, Now, Page, Posted, TheHouse, go, language_of, new_router, now_of
-from web.security import access, local_path
+from web.house import pages
+from web.house.deps import (
+    Db,
+    House,
+    MaybeSigned,
+    Now,
+    Page,
+    Posted,
+    TheHouse,
+    go,
+    language_of,
+    new_router,
+    now_of,
+)
+from web.house.security import access, local_path
 
 router = new_router()
 

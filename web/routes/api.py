@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from companion.use_cases.going_home.import_ import Counts
 from companion.use_cases.people import integration
-from web.deps import Db, Now, Program, SentJson, TheHouse, new_router
-from web.security import access
+from web.house.deps import Db, Now, Program, SentJson, TheHouse, new_router
+from web.house.security import access
 
 router = new_router(documented=True)
 

@@ -23,9 +23,9 @@ from companion.use_cases.people.reach import patient_of
 from companion.use_cases.relatives import share
 from companion.worklists.patient_case import Case
 from web import letters
-from web.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.grants import read_date, read_grant
-from web.security import access
+from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
+from web.house.security import access
 from web.sentences import (
     ANSWERS_BY_SMS,
     CHECK_IN_STATES,

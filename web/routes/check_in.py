@@ -12,9 +12,9 @@ from fastapi.responses import Response
 from companion.errors import Conflict, Invalid
 from companion.rules.questionnaire import LONGEST_TEXT, Item, Value, address
 from companion.use_cases import check_in
-from web.deps import Db, Now, Page, Pages, Posted, Seen, Who, go, new_router
+from web.house.deps import Db, Now, Page, Pages, Posted, Seen, Who, go, new_router
+from web.house.security import access
 from web.patient_words import PatientWords, Words
-from web.security import access
 
 router = new_router()
 

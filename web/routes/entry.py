@@ -12,7 +12,7 @@ from companion.rules.access import ActorKind, Level
 from companion.use_cases.people import sign_in
 from notifications import devices
 from web import birth_date
-from web.deps import (
+from web.house.deps import (
     Db,
     Fields,
     House,
@@ -27,10 +27,10 @@ from web.deps import (
     new_router,
     signed_in,
 )
-from web.errors import error_page, look_up
+from web.house.errors import error_page, look_up
+from web.house.pages import OSLO
+from web.house.security import access, local_path
 from web.oidc import Attempt, SignInFailed
-from web.pages import OSLO
-from web.security import access, local_path
 
 router = new_router()
 

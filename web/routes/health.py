@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from companion.models import Heartbeat
 from companion.worklists import standing
 from companion.worklists.post import DISPATCHER_SEEN_WITHIN
-from web.deps import Db, House, Now, Page, TheHouse, new_router
-from web.security import access
+from web.house.deps import Db, House, Now, Page, TheHouse, new_router
+from web.house.security import access
 
 router = new_router()
 

@@ -7,8 +7,8 @@ from fastapi import Depends, Request
 from fastapi.responses import Response
 
 from notifications import receipts
-from web.deps import Db, House, Now, TheHouse, new_router
-from web.security import access
+from web.house.deps import Db, House, Now, TheHouse, new_router
+from web.house.security import access
 
 router = new_router()
 log = structlog.get_logger()

@@ -23,7 +23,7 @@ from companion.use_cases.keeping import privacy
 from companion.use_cases.meetings import meet
 from companion.use_cases.people import sign_in
 from web import turn
-from web.deps import (
+from web.house.deps import (
     Db,
     House,
     MeetingDoor,
@@ -38,8 +38,8 @@ from web.deps import (
     new_router,
     transaction,
 )
+from web.house.security import access, same_origin
 from web.rooms import FULL, NOT_OPEN, SIGNED_OUT, TOO_SLOW, Invited, Rooms, Seat, call
-from web.security import access, same_origin
 
 router = new_router()
 

@@ -17,9 +17,9 @@ from companion.use_cases.cases import flag
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import message
 from companion.use_cases.people.reach import patient_of
-from web.deps import Db, Fields, Now, Page, Pages, Posted, Seen, Who, go, new_router
 from web.grants import read_date
-from web.security import access
+from web.house.deps import Db, Fields, Now, Page, Pages, Posted, Seen, Who, go, new_router
+from web.house.security import access
 from web.sentences import MEETING_KINDS, Say, Sentences, choices
 
 router = new_router()

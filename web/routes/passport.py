@@ -16,10 +16,10 @@ from companion.use_cases.passport.lines import lines as passport
 from companion.use_cases.passport.lines import wish
 from companion.use_cases.relatives import share
 from web import birth_date
-from web.deps import Db, Fields, Now, Page, Posted, Seen, Who, go, new_router
-from web.pages import OSLO
+from web.house.deps import Db, Fields, Now, Page, Posted, Seen, Who, go, new_router
+from web.house.pages import OSLO
+from web.house.security import access
 from web.patient_words import PatientWords, Words
-from web.security import access
 
 router = new_router()
 

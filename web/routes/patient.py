@@ -12,9 +12,9 @@ from companion.use_cases.meetings import meet
 from companion.use_cases.messages import contact
 from companion.use_cases.people import preferences
 from notifications import devices
-from web.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
+from web.house.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
+from web.house.security import access
 from web.patient_words import Words
-from web.security import access
 
 router = new_router()
 

@@ -12,8 +12,8 @@ from companion.errors import NotFound
 from companion.models import Patient
 from companion.use_cases.messages import contact
 from notifications import devices, receipts
-from web.deps import Db, Now, Posted, Seen, TheHouse, Who, go, new_router
-from web.security import access
+from web.house.deps import Db, Now, Posted, Seen, TheHouse, Who, go, new_router
+from web.house.security import access
 
 router = new_router()
 

@@ -13,9 +13,9 @@ from companion.use_cases.meetings import meet
 from companion.use_cases.passport.lines import lines as passport
 from companion.use_cases.people import preferences
 from companion.use_cases.relatives import share
-from web.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
+from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
+from web.house.security import access
 from web.patient_words import PatientWords, Words
-from web.security import access
 
 router = new_router()
 

@@ -11,8 +11,8 @@ from companion.errors import Conflict, Invalid
 from companion.models.passport import WHEEL_ROLES
 from companion.rules.access import Level
 from companion.use_cases.passport.lines import lines as passport
-from web.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
-from web.security import access
+from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
+from web.house.security import access
 from web.sentences import SECTIONS, WHEEL, Say, _
 
 router = new_router()

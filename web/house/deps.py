@@ -1,6 +1,6 @@
 """What routes ask for: the database, the moment, who is asking, what was posted, a page to answer with.
 
-The guard of every route runs first; see `web.security.access` for what a route declares.
+The guard of every route runs first; see `web.house.security.access` for what a route declares.
 """
 
 import contextlib
@@ -32,10 +32,8 @@ from companion.settings import Settings
 from companion.use_cases.keeping import privacy
 from companion.use_cases.people import integration, sign_in
 from notifications.settings import TwilioSettings
-from web import pages
-from web.oidc import Door
-from web.rooms import Rooms
-from web.security import (
+from web.house import pages
+from web.house.security import (
     PERSONS,
     SAFE,
     WITHOUT_TOKEN,
@@ -49,7 +47,9 @@ from web.security import (
     new_form_cookie,
     same_origin,
 )
-from web.settings import WebSettings
+from web.house.settings import WebSettings
+from web.oidc import Door
+from web.rooms import Rooms
 
 
 @dataclass

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from companion.clock import Clock
-from web import security
+from web.house import security
 
 log = structlog.get_logger("web")
 
