@@ -25,18 +25,18 @@ from notifications import vapid as vapid_keys
 from notifications.settings import TwilioSettings, VapidSettings
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside
+from web.door import entry
+from web.door.oidc import Client, Door
 from web.house import errors, pages
 from web.house.deps import GuardedRoute, House
 from web.house.frame import Frame
 from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
-from web.oidc import Client, Door
 from web.routes import (
     api,
     case,
     check_in,
     discharge,
-    entry,
     health,
     hooks,
     meeting,

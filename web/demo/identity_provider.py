@@ -14,7 +14,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, RSAKey
 from pydantic import SecretStr
 
-from web.oidc import Client, challenge
+from web.door.oidc import Client, challenge
 
 PATH = "/demo/idp"
 CLIENT_ID = "folge-demo"

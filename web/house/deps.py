@@ -32,6 +32,7 @@ from companion.settings import Settings
 from companion.use_cases.keeping import privacy
 from companion.use_cases.people import integration, sign_in
 from notifications.settings import TwilioSettings
+from web.door.oidc import Door
 from web.house import pages
 from web.house.security import (
     PERSONS,
@@ -48,7 +49,6 @@ from web.house.security import (
     same_origin,
 )
 from web.house.settings import WebSettings
-from web.oidc import Door
 from web.rooms import Rooms
 
 

@@ -22,9 +22,9 @@ from companion.errors import (
     NotFound,
 )
 from companion.rules.access import Level
+from web.door.oidc import SignInFailed
 from web.house.deps import Pages, SignInNeeded, Visitor
 from web.house.security import SAFE, FormRefused
-from web.oidc import SignInFailed
 
 
 @dataclass(frozen=True)

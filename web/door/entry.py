@@ -11,7 +11,8 @@ from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
 from companion.rules.access import ActorKind, Level
 from companion.use_cases.people import sign_in
 from notifications import devices
-from web import birth_date
+from web.door import birth_date
+from web.door.oidc import Attempt, SignInFailed
 from web.house.deps import (
     Db,
     Fields,
@@ -30,7 +31,6 @@ from web.house.deps import (
 from web.house.errors import error_page, look_up
 from web.house.pages import OSLO
 from web.house.security import access, local_path
-from web.oidc import Attempt, SignInFailed
 
 router = new_router()
 

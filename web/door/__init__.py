@@ -1,0 +1,1 @@
+"""The doors: links, codes, birth date, BankID and HelseID."""
