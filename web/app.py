@@ -25,6 +25,7 @@ from notifications import vapid as vapid_keys
 from notifications.settings import TwilioSettings, VapidSettings
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside
+from web.desk import case, discharge, messages, offer, phone_check_in, staff, staff_passport
 from web.door import entry
 from web.door.oidc import Client, Door
 from web.house import errors, pages
@@ -32,24 +33,7 @@ from web.house.deps import GuardedRoute, House
 from web.house.frame import Frame
 from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
-from web.routes import (
-    api,
-    case,
-    check_in,
-    discharge,
-    health,
-    hooks,
-    meeting,
-    messages,
-    offer,
-    passport,
-    patient,
-    phone_check_in,
-    push,
-    relative,
-    staff,
-    staff_passport,
-)
+from web.routes import api, check_in, health, hooks, meeting, passport, patient, push, relative
 
 _STATIC = Path(__file__).parent / "static"
 

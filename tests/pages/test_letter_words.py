@@ -13,9 +13,9 @@ from companion.rules.delivery_codes import CODES
 from companion.use_cases.messages.again import Sent
 from companion.worklists.letters import GROUPS, Tally, why_not_wanted
 from companion.worklists.post import Alarm, PostStanding
-from web import letters
-from web.letters import Banner, banner, became, day_in_words, line
-from web.sentences import Sentences
+from web.desk import letters
+from web.desk.letters import Banner, banner, became, day_in_words, line
+from web.desk.words import Sentences
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 SOON, MORNING = NOW + timedelta(minutes=5), datetime(2026, 11, 25, 7, 0, tzinfo=UTC)

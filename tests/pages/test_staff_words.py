@@ -20,8 +20,9 @@ from companion.rules.texts import Text
 from companion.use_cases.cases import flag
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import contact
-from web import sentences, timeline
-from web.sentences import Sentences
+from web.desk import timeline
+from web.desk import words as sentences
+from web.desk.words import Sentences
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]

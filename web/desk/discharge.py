@@ -27,12 +27,12 @@ from companion.use_cases.people.typed import clean, clean_lines, phone_number
 from companion.use_cases.relatives import share
 from notifications import wording
 from notifications.settings import Settings as PostSettings
-from web import discharge_form as forms
-from web.discharge_form import DischargeForm
-from web.grants import read_grant
+from web.desk import discharge_form as forms
+from web.desk.discharge_form import DischargeForm
+from web.desk.grants import read_grant
+from web.desk.words import ANSWERS_BY_SMS, CONTACT_WAYS, OWNERS, SCOPES, Say, Sentences, _, choices
 from web.house.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
 from web.house.security import access
-from web.sentences import ANSWERS_BY_SMS, CONTACT_WAYS, OWNERS, SCOPES, Say, Sentences, _, choices
 
 router = new_router()
 

@@ -22,11 +22,10 @@ from companion.use_cases.messages import contact
 from companion.use_cases.people.reach import patient_of
 from companion.use_cases.relatives import share
 from companion.worklists.patient_case import Case
-from web import letters
-from web.grants import read_date, read_grant
-from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
-from web.house.security import access
-from web.sentences import (
+from web.desk import letters
+from web.desk.grants import read_date, read_grant
+from web.desk.timeline import timeline
+from web.desk.words import (
     ANSWERS_BY_SMS,
     CHECK_IN_STATES,
     CONTACT_WAYS,
@@ -43,7 +42,8 @@ from web.sentences import (
     _,
     choices,
 )
-from web.timeline import timeline
+from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
+from web.house.security import access
 
 router = new_router()
 

@@ -15,9 +15,9 @@ from companion.models import CheckIn, Flag
 from companion.rules.access import Actor, Level
 from companion.rules.questionnaire import LONGEST_TEXT, Item, address
 from companion.use_cases import check_in
+from web.desk.words import Say, Sentences, _
 from web.house.deps import Db, Fields, Now, Page, Pages, Posted, Seen, Who, go, new_router
 from web.house.security import access
-from web.sentences import Say, Sentences, _
 
 router = new_router()
 

@@ -18,11 +18,11 @@ from companion.use_cases.check_in import may_be_phoned
 from companion.use_cases.meetings import meet
 from companion.use_cases.people.reach import in_force
 from companion.worklists.desk import SILENT, UNDELIVERED, Filter, Row
-from web import letters
+from web.desk import letters
+from web.desk.words import PLAN_STATES, Say, Sentences, _
 from web.house import pages
 from web.house.deps import Audit, Db, Now, Page, Pages, Posted, Seen, Who, new_router
 from web.house.security import access
-from web.sentences import PLAN_STATES, Say, Sentences, _
 
 router = new_router()
 

@@ -17,10 +17,10 @@ from companion.use_cases.cases import flag
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import message
 from companion.use_cases.people.reach import patient_of
-from web.grants import read_date
+from web.desk.grants import read_date
+from web.desk.words import MEETING_KINDS, Say, Sentences, choices
 from web.house.deps import Db, Fields, Now, Page, Pages, Posted, Seen, Who, go, new_router
 from web.house.security import access
-from web.sentences import MEETING_KINDS, Say, Sentences, choices
 
 router = new_router()
 

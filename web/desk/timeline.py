@@ -7,15 +7,7 @@ from companion.models import Message
 from companion.rules.questionnaire import Item, Value
 from companion.use_cases.messages.again import SENT_AGAIN
 from companion.worklists.patient_case import Case, Entry
-from web.sentences import (
-    MESSAGE_KINDS,
-    MESSAGE_STATES,
-    OUTCOMES,
-    PLAN_EVENTS,
-    PLAN_REASONS,
-    Sentences,
-    _,
-)
+from web.desk.words import MESSAGE_KINDS, MESSAGE_STATES, OUTCOMES, PLAN_EVENTS, PLAN_REASONS, Sentences, _
 
 _CHECK_INS = {
     "asked": (_("Spurt hvordan det går"), "check-in", ""),

@@ -13,10 +13,10 @@ from companion.rules.access import Level
 from companion.rules.cadence import local_day
 from companion.use_cases.messages import again
 from companion.worklists.letters import DAYS, GROUPS, Letters
-from web import letters
+from web.desk import letters
+from web.desk.words import MESSAGE_KINDS, Say, Sentences, _
 from web.house.deps import Db, Now, Page, Seen, Who, go, new_router
 from web.house.security import access
-from web.sentences import MESSAGE_KINDS, Say, Sentences, _
 
 router = new_router()
 

@@ -1,0 +1,1 @@
+"""The desk: what staff and therapists read and do."""
