@@ -33,7 +33,8 @@ from web.house.deps import GuardedRoute, House
 from web.house.frame import Frame
 from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
-from web.routes import api, check_in, health, hooks, meeting, passport, patient, push, relative
+from web.patient import check_in, passport, patient, push
+from web.routes import api, health, hooks, meeting, relative
 
 _STATIC = Path(__file__).parent / "static"
 

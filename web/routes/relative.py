@@ -15,7 +15,7 @@ from companion.use_cases.people import preferences
 from companion.use_cases.relatives import share
 from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.house.security import access
-from web.patient_words import PatientWords, Words
+from web.patient.words import PatientWords, Words
 
 router = new_router()
 

@@ -19,7 +19,7 @@ from web.door import birth_date
 from web.house.deps import Db, Fields, Now, Page, Posted, Seen, Who, go, new_router
 from web.house.pages import OSLO
 from web.house.security import access
-from web.patient_words import PatientWords, Words
+from web.patient.words import PatientWords, Words
 
 router = new_router()
 

@@ -14,7 +14,7 @@ from companion.rules.questionnaire import LONGEST_TEXT, Item, Value, address
 from companion.use_cases import check_in
 from web.house.deps import Db, Now, Page, Pages, Posted, Seen, Who, go, new_router
 from web.house.security import access
-from web.patient_words import PatientWords, Words
+from web.patient.words import PatientWords, Words
 
 router = new_router()
 

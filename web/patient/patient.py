@@ -14,7 +14,7 @@ from companion.use_cases.people import preferences
 from notifications import devices
 from web.house.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
 from web.house.security import access
-from web.patient_words import Words
+from web.patient.words import Words
 
 router = new_router()
 
