@@ -33,8 +33,9 @@ from web.house.deps import GuardedRoute, House
 from web.house.frame import Frame
 from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
+from web.meeting import meeting
 from web.patient import check_in, passport, patient, push
-from web.routes import api, health, hooks, meeting, relative
+from web.routes import api, health, hooks, relative
 
 _STATIC = Path(__file__).parent / "static"
 

@@ -22,7 +22,7 @@ from tests import appointment as appointments
 from tests.appointment import Appointment
 from tests.pages.client import HERE, PageClient
 from web.house.frame import Frame
-from web.rooms import ELSEWHERE, ENDED, NOT_OPEN, SIGNED_OUT
+from web.meeting.rooms import ELSEWHERE, ENDED, NOT_OPEN, SIGNED_OUT
 
 
 @pytest.fixture

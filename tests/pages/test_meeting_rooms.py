@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from web.house.settings import WebSettings
-from web.rooms import TOO_SLOW, WAITING_MESSAGES, Invited, Rooms, Seat
-from web.turn import ice_servers
+from web.meeting.rooms import TOO_SLOW, WAITING_MESSAGES, Invited, Rooms, Seat
+from web.meeting.turn import ice_servers
 
 MEETING = UUID(int=1)
 GUEST = Invited(id="1", role="patient", full_name="Kari Nilsen", short_name="Kari", line="")

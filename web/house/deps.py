@@ -49,7 +49,7 @@ from web.house.security import (
     same_origin,
 )
 from web.house.settings import WebSettings
-from web.rooms import Rooms
+from web.meeting.rooms import Rooms
 
 
 @dataclass

@@ -22,7 +22,6 @@ from companion.settings import Settings
 from companion.use_cases.keeping import privacy
 from companion.use_cases.meetings import meet
 from companion.use_cases.people import sign_in
-from web import turn
 from web.house.deps import (
     Db,
     House,
@@ -39,7 +38,8 @@ from web.house.deps import (
     transaction,
 )
 from web.house.security import access, same_origin
-from web.rooms import FULL, NOT_OPEN, SIGNED_OUT, TOO_SLOW, Invited, Rooms, Seat, call
+from web.meeting import turn
+from web.meeting.rooms import FULL, NOT_OPEN, SIGNED_OUT, TOO_SLOW, Invited, Rooms, Seat, call
 
 router = new_router()
 

@@ -1,0 +1,1 @@
+"""The meeting: its door, its room, who is in."""
