@@ -35,7 +35,8 @@ from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
 from web.meeting import meeting
 from web.patient import check_in, passport, patient, push
-from web.routes import api, health, hooks, relative
+from web.programs import api, health, hooks
+from web.routes import relative
 
 _STATIC = Path(__file__).parent / "static"
 

@@ -1,0 +1,1 @@
+"""What other programs call: the API, hooks, health."""
