@@ -36,7 +36,7 @@ from web.house.settings import WebSettings
 from web.meeting import meeting
 from web.patient import check_in, passport, patient, push
 from web.programs import api, health, hooks
-from web.routes import relative
+from web.relative import relative
 
 _STATIC = Path(__file__).parent / "static"
 

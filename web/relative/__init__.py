@@ -1,0 +1,1 @@
+"""The relative's pages."""
