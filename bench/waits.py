@@ -21,8 +21,8 @@ from bench.standin import Standin
 from companion.clock import ShiftedClock
 from companion.db import make_engine, make_sessions
 from companion.models import CheckIn, Message, Patient
+from companion.use_cases import sign_in
 from companion.use_cases.messages import message
-from companion.use_cases.people import sign_in
 
 LATENCY = 0.1
 IN_FLIGHT = 800

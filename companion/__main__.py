@@ -26,11 +26,10 @@ from companion.models import DemoClock, Membership, Municipality, Professional, 
 from companion.models.places import UNIT_KINDS
 from companion.rules.access import SYSTEM, Actor, Level
 from companion.settings import Settings
-from companion.use_cases.going_home import places
+from companion.use_cases.going_home import integration, places
 from companion.use_cases.going_home.import_ import import_discharges
 from companion.use_cases.going_home.places import ROLES
 from companion.use_cases.keeping import privacy
-from companion.use_cases.people import integration
 
 FINE, NOTE, BAD = "ok", "note", "FAIL"
 IMPORT = Actor(kind="integration", level=Level.high, name="import")

@@ -26,7 +26,7 @@ from companion.use_cases.going_home import places, plan
 from companion.use_cases.going_home.discharge import MeasureDraft, check, discharge
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import contact
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from companion.use_cases.relatives import share
 
 OPENS_AT = time(11)

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from companion.use_cases.messages import reply
+from companion.use_cases.replies import heard as reply
 from notifications.models import Inbound
 
 # How long after each failure it is tried again; the last one goes on for ever.

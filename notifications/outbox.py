@@ -22,7 +22,7 @@ from companion.settings import Settings as CompanionSettings
 from companion.use_cases.messages import letter as post
 from companion.use_cases.messages import message as letters
 from companion.use_cases.messages.letter import Letter
-from companion.use_cases.people.sign_in import Words, issue_links
+from companion.use_cases.sign_in import Words, issue_links
 from notifications import circuit
 from notifications.channels import Device, LaneName, Parcel
 from notifications.models import Delivery, PushSubscription

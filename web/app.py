@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import anyio.to_thread
 import httpx
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIWebSocketRoute
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -23,9 +23,10 @@ from companion.models import DemoClock
 from companion.settings import Settings
 from notifications import vapid as vapid_keys
 from notifications.settings import TwilioSettings, VapidSettings
+from web.demo import bar
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside
-from web.desk import case, discharge, messages, offer, phone_check_in, staff, staff_passport
+from web.desk import case, discharge, menu, messages, offer, phone_check_in, staff, staff_passport
 from web.door import entry
 from web.door.oidc import Client, Door
 from web.house import errors, pages
@@ -34,6 +35,7 @@ from web.house.frame import Frame
 from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
 from web.meeting import meeting
+from web.meeting.rooms import Rooms
 from web.patient import check_in, passport, patient, push
 from web.programs import api, health, hooks
 from web.relative import relative
@@ -99,17 +101,19 @@ def create_app(
         twilio=twilio or TwilioSettings(),
         push_key=vapid_keys.public_key(vapid) if vapid.ready else "",
         service_worker=pages.asset_file(templates, "sw.js", _STATIC),
+        additions={"menu": menu.menu, "push": push.offered, "demo": bar.bar if demo else _nothing},
     )
     # A redirect to the address without its slash would be to whatever host the request names.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan)
     app.state.house = house
+    app.state.rooms = Rooms()
     http = http or httpx.Client(timeout=httpx.Timeout(10, connect=3), follow_redirects=False)
     if demo:
         app.state.provider = provider = IdentityProvider(settings.public_url, house.personas, house.clock.now)
         inside = httpx.Client(transport=Inside(provider))
-        house.doors = {a: Door(provider.client(a), inside) for a in ("patient", "professional")}
+        app.state.doors = {a: Door(provider.client(a), inside) for a in ("patient", "professional")}
     else:
-        house.doors = _doors(web, settings.public_url, http)
+        app.state.doors = _doors(web, settings.public_url, http)
     for router in (*ROUTERS, *([demo_routes.router] if demo else [])):
         _check(router.routes)
         app.include_router(router)
@@ -123,6 +127,10 @@ def create_app(
         max_body=web.max_body,
         failure=errors.failure,
     )
+
+
+def _nothing(_request: Request, _db: Session | None) -> None:
+    """What a frame shows besides, where there is nothing."""
 
 
 def _check(routes: Sequence[BaseRoute]) -> None:

@@ -11,7 +11,7 @@ from companion.models.messages import BigKey
 
 
 class AuditEvent(Base):
-    """One access. No names, no health information: opaque ids only. Written by `companion.use_cases.keeping.privacy.record_access`."""
+    """One access. No names, no health information: opaque ids only. Written by `keeping.privacy.record_access`."""
 
     __tablename__ = "audit_event"
     __table_args__ = (Index("ix_audit_event_patient", "patient_id", "at"),)

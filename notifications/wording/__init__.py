@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from companion.models import Message
 from companion.rules.cadence import to_local
 from companion.use_cases.messages.letter import Letter
-from companion.use_cases.people.sign_in import Words
+from companion.use_cases.sign_in import Words
 
 # The rest carry no link: there is nothing to do, or the answer is the message itself.
 WITH_LINK = frozenset(

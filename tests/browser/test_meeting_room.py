@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from companion.models import Flag, MeetingEvent, Professional
-from companion.use_cases.people import sign_in
+from companion.use_cases import sign_in
 from tests import appointment as appointments
 from tests.browser.conftest import DESK, PHONE, Machines
 

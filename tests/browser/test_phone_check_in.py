@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from companion.models import Professional
 from companion.rules.questionnaire import address
-from companion.use_cases.people import sign_in
+from companion.use_cases import sign_in
 from tests.browser.conftest import DESK, Machines
 from tests.pages.at_home import at_home
 

@@ -14,8 +14,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from companion.models import Message, Patient
+from companion.use_cases import sign_in
 from companion.use_cases.messages import message
-from companion.use_cases.people import sign_in
 from notifications import vapid as vapid_keys
 from notifications.models import Delivery, ProviderEvent
 from notifications.receipts import apply_events

@@ -15,7 +15,7 @@ from companion.clock import ShiftedClock
 from companion.db import make_sessions
 from companion.models import Message, Patient
 from companion.settings import Settings
-from companion.use_cases.people import sign_in
+from companion.use_cases import sign_in
 from notifications import vapid as vapid_keys
 from notifications.channels.push import PushChannel
 from notifications.channels.sandbox import SandboxChannel

@@ -15,8 +15,9 @@ from companion.clock import FixedClock
 from companion.models import Answer, CheckIn, Flag, Message, Patient
 from companion.settings import Settings
 from companion.use_cases import check_in
-from companion.use_cases.messages import message, reply
-from companion.use_cases.people.sign_in import Words
+from companion.use_cases.messages import message
+from companion.use_cases.replies import heard as reply
+from companion.use_cases.sign_in import Words
 from notifications.models import SandboxMessage
 from notifications.settings import TwilioSettings
 from notifications.wording import WITH_LINK, segments, word

@@ -30,11 +30,10 @@ from companion.errors import Conflict, Invalid, NotAllowed, NotFound
 from companion.models import Answer, CheckIn, Circuit, Flag, Grant, Meeting, Message, Patient, Relative
 from companion.rules.cadence import local_day, to_utc
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases import check_in
+from companion.use_cases import check_in, sign_in
 from companion.use_cases.going_home import plan
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import contact
-from companion.use_cases.people import sign_in
 from companion.use_cases.relatives import share
 from notifications import devices, inbound, outbox, receipts
 from notifications.channels import Device, LaneName, News, Parcel

@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 from companion.clock import FixedClock
 from companion.models import CheckIn, Flag, Heartbeat, Measure, Message, Patient, PatientUnit, Plan, Stay
 from companion.rules.delivery_codes import explain
+from companion.use_cases import sign_in
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import message
-from companion.use_cases.people import sign_in
 from notifications import inbound, receipts
 from notifications.channels.sandbox import (
     ARRIVES_WITHOUT_ANSWER,

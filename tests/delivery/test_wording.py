@@ -17,7 +17,7 @@ from companion.models.messages import MESSAGE_KINDS
 from companion.rules import questionnaire
 from companion.rules.questionnaire import Item
 from companion.rules.replies import option_meant
-from companion.use_cases.people.sign_in import Words
+from companion.use_cases.sign_in import Words
 from notifications import wording
 from notifications.wording import segments, word
 

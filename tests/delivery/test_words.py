@@ -20,7 +20,7 @@ from companion.models.messages import MESSAGE_KINDS
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import message
-from companion.use_cases.people.sign_in import Words
+from companion.use_cases.sign_in import Words
 from notifications import wording
 from notifications.outbox import Outbox
 from notifications.settings import Settings

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from companion.clock import Clock
 from companion.models import AuditEvent, Message, Patient, Professional, Relative
 from companion.rules.access import Actor, ActorKind, Level
-from companion.use_cases.people import sign_in
+from companion.use_cases import sign_in
 from web.app import ROUTERS
 from web.house.frame import Frame
 from web.house.security import access_of

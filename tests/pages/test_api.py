@@ -14,8 +14,7 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from companion.models import AuditEvent, HandedIn, Integration, Patient, Stay, Unit
-from companion.use_cases.going_home import places
-from companion.use_cases.people import integration
+from companion.use_cases.going_home import integration, places
 from tests import cast
 from tests.pages.client import PageClient
 from web.house.frame import Frame

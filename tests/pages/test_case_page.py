@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from companion.models import AuditEvent, Flag, FlagEvent, Grant, Message, Patient, Plan
 from companion.use_cases import check_in
-from companion.use_cases.messages import reply
+from companion.use_cases.replies import heard as reply
 from tests import cast
 from tests.pages.client import PageClient
 from tests.pages.desk import Desk, furnish, raise_flag, with_flag

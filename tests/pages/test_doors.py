@@ -20,7 +20,7 @@ from companion.models import CheckIn, Message, Patient, Relative, SignIn
 from companion.rules.access import Level
 from companion.rules.national_id import make_synthetic
 from companion.settings import Settings
-from companion.use_cases.people import sign_in
+from companion.use_cases import sign_in
 from tests import cast
 from tests.pages.client import PageClient
 from web.app import ROUTERS, create_app

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from companion.demo import PERSONAS
 from companion.errors import Misconfigured
 from web.demo.identity_provider import ACR, IdentityProvider, Inside, Refused
-from web.door.oidc import Attempt, Client, Door, SignInFailed
+from web.door.oidc import Attempt, Client, Door
+from web.house.errors import SignInFailed
 
 NOW = datetime(2026, 11, 10, 9, 0, tzinfo=UTC)
 URL = "http://127.0.0.1:8000"

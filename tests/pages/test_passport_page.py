@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from companion.models import Flag, Grant, Message, PassportLine
 from companion.rules.access import Level
 from companion.use_cases.cases import flag
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from tests import cast
 from tests.pages.at_home import AtHome, at_home, let_anne_in, queries, sign_in
 from tests.pages.client import PageClient

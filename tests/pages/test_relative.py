@@ -10,7 +10,7 @@ from companion.clock import FixedClock
 from companion.models import AuditEvent, Relative
 from companion.rules.access import Level
 from companion.use_cases.meetings import meet
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from companion.use_cases.relatives import share
 from tests import cast
 from tests.pages.at_home import AtHome, at_home, let_anne_in, queries

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from companion.models import PassportLine
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from tests.pages.client import PageClient
 from tests.pages.desk import Desk, furnish
 

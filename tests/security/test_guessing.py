@@ -15,8 +15,8 @@ from companion.db import make_engine
 from companion.errors import Invalid, LinkLocked, LinkUnknown
 from companion.models import LinkToken, Message, OneTimeCode, Patient, SignIn
 from companion.settings import Settings
+from companion.use_cases import sign_in
 from companion.use_cases.messages import message
-from companion.use_cases.people import sign_in
 from tests import cast
 
 GUESSERS = 50

@@ -15,7 +15,7 @@ from companion.rules.national_id import make_synthetic
 from companion.use_cases import check_in
 from companion.use_cases.cases import flag
 from companion.use_cases.meetings import meet
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from companion.use_cases.relatives import share
 from tests import cast
 from tests.pages.client import PageClient

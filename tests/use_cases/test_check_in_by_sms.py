@@ -13,7 +13,8 @@ from companion.models import Answer, CheckIn, Flag, MeasureStatus, Message, Pati
 from companion.rules.questionnaire import address
 from companion.use_cases import check_in
 from companion.use_cases.going_home import plan
-from companion.use_cases.messages import contact, message, reply
+from companion.use_cases.messages import contact, message
+from companion.use_cases.replies import heard as reply
 from companion.worklists import call_list, next_due
 from tests.use_cases.small_ward import SmallWard, at, measure_id, themselves
 

@@ -12,8 +12,7 @@ from companion.errors import Conflict, Invalid, NotAllowed, NotFound
 from companion.models import Patient
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
-from companion.use_cases.going_home import discharge
-from companion.use_cases.people import integration
+from companion.use_cases.going_home import discharge, integration
 from tests import cast
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from companion.errors import Conflict, Invalid, NotAllowed, NotFound
 from companion.models import CareContact, MeasureStatus, PassportLine, Patient, Stay
 from companion.rules.access import Actor
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from companion.use_cases.relatives import share
 from companion.use_cases.relatives.share import GrantDraft
 from tests import cast

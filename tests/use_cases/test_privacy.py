@@ -16,7 +16,7 @@ from companion.errors import NotAllowed, NotFound
 from companion.models import AuditEvent, LinkToken, Measure, Message, Patient, Plan
 from companion.rules.access import SYSTEM
 from companion.use_cases.keeping import privacy
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from companion.use_cases.relatives import share
 from companion.use_cases.relatives.share import GrantDraft
 from tests import cast

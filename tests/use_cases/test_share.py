@@ -14,7 +14,7 @@ from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import letter, message
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from companion.use_cases.relatives import share
 from companion.use_cases.relatives.share import GrantDraft
 from tests import cast

@@ -11,7 +11,7 @@ from companion.errors import Invalid, LinkExpired, LinkLocked, LinkUnknown, NotA
 from companion.models import LinkToken, Message, OneTimeCode, Patient, Professional, Relative, SignIn
 from companion.rules.access import Level
 from companion.rules.national_id import make_synthetic
-from companion.use_cases.people import sign_in
+from companion.use_cases import sign_in
 from tests import cast
 
 WRONG = date(1958, 5, 5)

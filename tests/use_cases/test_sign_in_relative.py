@@ -9,7 +9,7 @@ from companion.errors import NotFound
 from companion.models import Grant, Relative
 from companion.rules.access import Level
 from companion.rules.national_id import make_synthetic, parse
-from companion.use_cases.people import sign_in
+from companion.use_cases import sign_in
 from companion.use_cases.relatives import share
 from tests import cast
 

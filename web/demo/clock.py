@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from companion.clock import ShiftedClock
 from companion.models import DemoClock, Heartbeat
-from companion.use_cases.people import sign_in
+from companion.use_cases import sign_in
 from companion.worklists import next_due
 from web.house.deps import House
 

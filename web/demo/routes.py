@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from companion.errors import Invalid, NotFound
 from companion.models import CheckIn, Flag, Grant, Patient, Professional, Relative
-from companion.use_cases.people import sign_in
+from companion.use_cases import sign_in
 from notifications import receipts
 from notifications.models import SandboxMessage
 from web.demo import clock

@@ -20,11 +20,11 @@ from companion.settings import Settings
 from companion.use_cases.check_in import sample, speaks
 from companion.use_cases.going_home import discharge
 from companion.use_cases.messages import contact
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from companion.use_cases.people.reach import patient_of
-from companion.use_cases.people.sign_in import Words
 from companion.use_cases.people.typed import clean, clean_lines, phone_number
 from companion.use_cases.relatives import share
+from companion.use_cases.sign_in import Words
 from notifications import wording
 from notifications.settings import Settings as PostSettings
 from web.desk import discharge_form as forms

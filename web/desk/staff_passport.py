@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from companion.errors import Conflict, Invalid
 from companion.models.passport import WHEEL_ROLES
 from companion.rules.access import Level
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from web.desk.words import SECTIONS, WHEEL, Say, _
 from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.house.security import access

@@ -13,7 +13,7 @@ from companion.rules.delivery_codes import explain
 from companion.rules.texts import Text
 from companion.use_cases.messages.again import SENT_AGAIN
 from web.house import pages
-from web.house.deps import MaybeSigned, Now, Visitor, language_of
+from web.house.deps import MaybeSigned, Now, language_of, visitor_of
 
 
 # Only marks a sentence for the catalogue; `Sentences` looks it up in the reader's language.
@@ -476,7 +476,7 @@ def choices(table: Mapping[str, Any], say: Sentences) -> list[tuple[str, str]]:
 
 
 def _sentences(request: Request, now: Now, _signed: MaybeSigned) -> Sentences:
-    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    visitor = visitor_of(request)
     return Sentences(visitor.lang if visitor else language_of(request), now)
 
 

@@ -1,18 +1,19 @@
 """The doors: links, typed codes, one-time codes, BankID and HelseID, and the way out."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
 from companion.rules.access import ActorKind, Level
-from companion.use_cases.people import sign_in
+from companion.use_cases import sign_in
 from notifications import devices
 from web.door import birth_date
-from web.door.oidc import Attempt, SignInFailed
+from web.door.oidc import Attempt, Door
 from web.house.deps import (
     Db,
     Fields,
@@ -28,7 +29,7 @@ from web.house.deps import (
     new_router,
     signed_in,
 )
-from web.house.errors import error_page, look_up
+from web.house.errors import SignInFailed, error_page, look_up
 from web.house.pages import OSLO
 from web.house.security import access, local_path
 
@@ -38,6 +39,14 @@ HOME: dict[str, str] = {"patient": "/patient", "relative": "/relative", "profess
 _LOGIN_LIFE = timedelta(minutes=10)
 
 Provider = Literal["patient", "professional"]
+
+
+def doors_of(request: Request) -> Mapping[str, Door]:
+    """The providers' doors, by audience."""
+    return cast(Mapping[str, Door], request.app.state.doors)
+
+
+Doors = Annotated[Mapping[str, Door], Depends(doors_of)]
 
 
 @router.get("/")
@@ -54,14 +63,14 @@ def front(page: Page, signed: MaybeSigned, house: TheHouse) -> Response:
 
 @router.get("/sign-in")
 @access("public")
-def choose(page: Page, house: TheHouse, next: str = "", to: str = "", level: str = "") -> Response:
+def choose(page: Page, doors: Doors, next: str = "", to: str = "", level: str = "") -> Response:
     """BankID, a code by SMS, or HelseID for those who work here."""
     return page(
         "entry/sign_in.html",
         next=local_path(next) or "",
         surer=level == Level.high.name,
         working=to == "professional",
-        doors=frozenset(house.doors),
+        doors=frozenset(doors),
     )
 
 
@@ -212,12 +221,18 @@ def birth_check(
 @router.get("/sign-in/{provider}")
 @access("public")
 def leave(
-    request: Request, provider: Provider, house: TheHouse, now: Now, next: str = "", hint: str | None = None
+    request: Request,
+    provider: Provider,
+    house: TheHouse,
+    doors: Doors,
+    now: Now,
+    next: str = "",
+    hint: str | None = None,
 ) -> Response:
     """Off to the provider."""
-    if provider not in house.doors:
+    if provider not in doors:
         raise NotFound
-    address, attempt = house.doors[provider].leave(
+    address, attempt = doors[provider].leave(
         provider, next=local_path(next) or "", lang=language_of(request), hint=hint, now=now
     )
     response = RedirectResponse(_here(house, address), 303)
@@ -232,12 +247,14 @@ def leave(
 
 @router.get("/oidc/callback/{provider}")
 @access("public")
-def come_back(request: Request, provider: Provider, db: Db, now: Now, house: TheHouse) -> Response:
+def come_back(
+    request: Request, provider: Provider, db: Db, now: Now, house: TheHouse, doors: Doors
+) -> Response:
     """Back from the provider: verified, and known here."""
     attempt = _attempt(request, house)
-    if attempt is None or attempt.audience != provider or provider not in house.doors:
+    if attempt is None or attempt.audience != provider or provider not in doors:
         raise SignInFailed("no sign-in under way")
-    claims = house.doors[provider].come_back(attempt, request.query_params, now=now)
+    claims = doors[provider].come_back(attempt, request.query_params, now=now)
     # Asked only now: no transaction is open while we talk to the provider.
     signed = signed_in(request, db, now)
     before = signed.sign_in if signed else None

@@ -19,16 +19,13 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from pydantic import SecretStr
 
-from companion.errors import CompanionError, Misconfigured
+from companion.errors import Misconfigured
+from web.house.errors import SignInFailed
 
 _KEPT = timedelta(hours=1)
 _LEEWAY = 30
 _ASSERTION_LIFE = 60
 _ID_TOKEN_ALGORITHMS = ["RS256", "ES256", "PS256"]
-
-
-class SignInFailed(CompanionError):
-    """The provider's answer does not prove who it is. The text says which check failed, never a value."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,12 @@ from companion.errors import (
     NotFound,
 )
 from companion.rules.access import Level
-from web.door.oidc import SignInFailed
-from web.house.deps import Pages, SignInNeeded, Visitor
+from web.house.deps import Pages, SignInNeeded, visitor_of
 from web.house.security import SAFE, FormRefused
+
+
+class SignInFailed(CompanionError):
+    """The provider's answer does not prove who it is. The text says which check failed, never a value."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def error_page(request: Request, wrong: Wrong, **context: Any) -> Response:
     """The page in the frame of whoever is asking; plain JSON for programs."""
     if _is_program(request):
         return JSONResponse({"error": wrong.words}, wrong.status)
-    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    visitor = visitor_of(request)
     audience = visitor.audience if visitor and visitor.name else None
     frame = {"professional": "desk", "patient": "patient", "relative": "relative"}.get(
         audience or "", "plain"
@@ -119,7 +122,7 @@ def _sign_in(request: Request, error: Exception) -> Response:
 
 def _step_up(request: Request, error: Exception) -> Response:
     needed = cast(LevelTooLow, error).required
-    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    visitor = visitor_of(request)
     if visitor is not None and visitor.level is Level.link and needed == Level.code.name:
         return RedirectResponse("/birth-date" + _way_back(request, {}), 303)
     return RedirectResponse("/sign-in" + _way_back(request, {"level": needed}), 303)

@@ -23,7 +23,7 @@ from markupsafe import Markup
 LANGUAGES = ("nb", "nn", "se", "en")
 OSLO = ZoneInfo("Europe/Oslo")
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).resolve().parent.parent
 _CATALOGUES = _HERE.parent / "companion" / "locale"
 _NBSP = "\u00a0"
 _SHORT_NUMBERS = {"116117": f"116{_NBSP}117", "116123": f"116{_NBSP}123"}

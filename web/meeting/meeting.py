@@ -5,23 +5,24 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 from uuid import UUID
 
-from fastapi import BackgroundTasks, Query, WebSocket, WebSocketDisconnect
+from fastapi import BackgroundTasks, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import RedirectResponse, Response
 from icalendar import Alarm, Calendar, Event
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 
 from companion.errors import CompanionError, LevelTooLow
 from companion.models import Meeting, Participant, SignIn
 from companion.rules.access import Actor, Level
 from companion.settings import Settings
+from companion.use_cases import sign_in
 from companion.use_cases.keeping import privacy
 from companion.use_cases.meetings import meet
-from companion.use_cases.people import sign_in
 from web.house.deps import (
     Db,
     House,
@@ -81,12 +82,18 @@ def calendar(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, seen: Seen, 
 @router.post("/meeting/{meeting_id}/call-me")
 @access("meeting", Level.link, patient_data=True)
 def call_me(
-    meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, seen: Seen, house: TheHouse, after: BackgroundTasks
+    request: Request,
+    meeting_id: UUID,
+    db: Db,
+    door: MeetingDoor,
+    now: Now,
+    seen: Seen,
+    after: BackgroundTasks,
 ) -> RedirectResponse:
     """It does not work: somebody phones instead."""
     mine = meet.call_me(db, door, meeting_id, now=now)
     seen(mine.meeting.patient_id, "meeting.call_me", f"meeting:{meeting_id}")
-    after.add_task(_in_the_loop, house.rooms.call_me, meeting_id, str(mine.id), _phone(mine))
+    after.add_task(_in_the_loop, rooms_of(request).call_me, meeting_id, str(mine.id), _phone(mine))
     return go(f"/meeting/{meeting_id}/called")
 
 
@@ -124,12 +131,12 @@ def left(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, page: Page, seen
 @router.post("/meeting/{meeting_id}/end")
 @access("professional", Level.high, patient_data=True)
 def end(
-    meeting_id: UUID, db: Db, who: Who, now: Now, seen: Seen, house: TheHouse, after: BackgroundTasks
+    request: Request, meeting_id: UUID, db: Db, who: Who, now: Now, seen: Seen, after: BackgroundTasks
 ) -> RedirectResponse:
     """The host ends it for everybody."""
     meeting = meet.end(db, who, meeting_id, now=now)
     seen(meeting.patient_id, "meeting.end", f"meeting:{meeting_id}")
-    after.add_task(_in_the_loop, house.rooms.end, meeting_id)
+    after.add_task(_in_the_loop, rooms_of(request).end, meeting_id)
     return go(f"/meeting/{meeting_id}/left")
 
 
@@ -173,6 +180,11 @@ def _context(mine: Participant) -> dict[str, Any]:
         "room": f"/meeting/{meeting.id}",
         "case": f"/staff/patients/{meeting.patient_id}",
     }
+
+
+def rooms_of(connection: HTTPConnection) -> Rooms:
+    """The rooms of the running application."""
+    return cast(Rooms, connection.app.state.rooms)
 
 
 def _phone(mine: Participant) -> str:
@@ -238,7 +250,7 @@ class _Connection:
     def __init__(self, socket: WebSocket, meeting_id: UUID, page: str) -> None:
         self._socket, self._meeting_id, self._page = socket, meeting_id, page
         self._house: House = house_of(socket)
-        self._rooms: Rooms = self._house.rooms
+        self._rooms = rooms_of(socket)
         self._secret = socket.cookies.get(self._house.cookies.session, "")
 
     async def serve(self) -> None:

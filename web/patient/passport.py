@@ -12,8 +12,8 @@ from companion.errors import Conflict, Invalid, NotFound
 from companion.models import Grant
 from companion.rules.cadence import local_day
 from companion.use_cases.keeping import privacy
-from companion.use_cases.passport.lines import lines as passport
-from companion.use_cases.passport.lines import wish
+from companion.use_cases.passport import lines as passport
+from companion.use_cases.passport import wish
 from companion.use_cases.relatives import share
 from web.door import birth_date
 from web.house.deps import Db, Fields, Now, Page, Posted, Seen, Who, go, new_router

@@ -7,18 +7,39 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
+from sqlalchemy.orm import Session
 
 from companion.errors import NotFound
 from companion.models import Patient
 from companion.use_cases.messages import contact
 from notifications import devices, receipts
-from web.house.deps import Db, Now, Posted, Seen, TheHouse, Who, go, new_router
+from web.house.deps import (
+    Db,
+    Now,
+    Posted,
+    Seen,
+    TheHouse,
+    Who,
+    go,
+    house_of,
+    new_router,
+    signed_of,
+    visitor_of,
+)
 from web.house.security import access
 
 router = new_router()
 
 LONGEST_ACK = 200
 _ATTEMPT = re.compile("[0-9a-f]{32}")
+
+
+def offered(request: Request, _db: Session | None) -> dict[str, str] | None:
+    """For a patient's browser: our key, and a name for the person by which it knows whose device it is."""
+    house, visitor, signed = house_of(request), visitor_of(request), signed_of(request)
+    if not (house.push_key and signed and visitor and visitor.name and visitor.audience == "patient"):
+        return None
+    return {"key": house.push_key, "owner": house.ring.index(str(signed.actor.id), "push owner")[:16]}
 
 
 @router.get("/sw.js")

@@ -5,13 +5,13 @@ from datetime import date, datetime, time
 from typing import Annotated, Any
 from uuid import UUID
 
-from companion.use_cases.passport.lines.lines import MeasureLine, Spoke, WhomToCall
 from fastapi import Depends, Request
 
 from companion.models import CheckIn, Flag, Measure
 from companion.rules.cadence import local_day
+from companion.use_cases.passport.lines import MeasureLine, Spoke, WhomToCall
 from web.house import pages
-from web.house.deps import MaybeSigned, Now, Visitor, language_of
+from web.house.deps import MaybeSigned, Now, language_of, visitor_of
 
 
 # Only marks a sentence for the catalogue; `PatientWords` looks it up in the reader's language.
@@ -363,7 +363,7 @@ def _beside(role: str, name: str | None) -> str | None:
 
 
 def _patient_words(request: Request, now: Now, _signed: MaybeSigned) -> PatientWords:
-    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    visitor = visitor_of(request)
     return PatientWords(visitor.lang if visitor and visitor.name else language_of(request), now)
 
 

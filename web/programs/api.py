@@ -8,8 +8,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from companion.use_cases.going_home import integration
 from companion.use_cases.going_home.import_ import Counts
-from companion.use_cases.people import integration
 from web.house.deps import Db, Now, Program, SentJson, TheHouse, new_router
 from web.house.security import access
 

@@ -10,7 +10,7 @@ from companion import worklists
 from companion.errors import Invalid
 from companion.models import Grant
 from companion.use_cases.meetings import meet
-from companion.use_cases.passport.lines import lines as passport
+from companion.use_cases.passport import lines as passport
 from companion.use_cases.people import preferences
 from companion.use_cases.relatives import share
 from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router

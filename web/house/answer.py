@@ -1,0 +1,75 @@
+"""A page as the answer, in the frame of whoever is asking."""
+
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from sqlalchemy.orm import Session
+from starlette.requests import HTTPConnection
+
+from web.house import pages
+from web.house.house import house_of, now_of
+from web.house.posted import Db
+from web.house.security import form_token, new_form_cookie
+from web.house.visitor import MaybeSigned, Visitor, visitor_of
+
+
+class Pages:
+    """Renders a template as the answer: `page("patient/today.html", today=today)`; `status=422` when a form is shown again."""
+
+    def __init__(self, request: Request, db: Session | None = None) -> None:
+        self._request = request
+        self._db = db
+
+    def __call__(self, template: str, /, *, status: int = 200, **context: Any) -> HTMLResponse:
+        """The answer, with everything the frames need (`templates/base.html`) already in its context."""
+        request, house = self._request, house_of(self._request)
+        visitor = visitor_of(request)
+        token, new_cookie = self._token(visitor)
+        frame = {
+            "lang": visitor.lang if visitor and visitor.name else language_of(request),
+            "now": now_of(request),
+            "csrf_token": token,
+            "product": house.settings.product_name,
+            "scheme": visitor.scheme if visitor else "auto",
+            "size": visitor.size if visitor else "md",
+            "unit": visitor.unit if visitor else None,
+            "user": visitor if visitor and visitor.name else None,
+            "here": "",
+        }
+        frame |= {name: addition(request, self._db) for name, addition in house.additions.items()}
+        response = HTMLResponse(pages.render(house.templates, template, frame | context), status)
+        if new_cookie:
+            house.cookies.put(response, house.cookies.form, new_cookie)
+        return response
+
+    def _token(self, visitor: Visitor | None) -> tuple[str, str | None]:
+        if visitor:
+            return visitor.csrf, None
+        house = house_of(self._request)
+        cookie = self._request.cookies.get(house.cookies.form)
+        new = None if cookie else new_form_cookie()
+        return form_token(house.ring, cookie or cast(str, new)), new
+
+
+def page(request: Request, db: Db, _signed: MaybeSigned) -> Pages:
+    """Pages for this request, with whoever is signed in looked up."""
+    return Pages(request, db)
+
+
+Page = Annotated[Pages, Depends(page)]
+
+
+def language_of(connection: HTTPConnection) -> str:
+    """The first language of the browser that we have, else bokmål."""
+    for part in connection.headers.get("accept-language", "").split(","):
+        tag = part.split(";")[0].strip().lower().split("-")[0]
+        tag = {"no": "nb", "sme": "se"}.get(tag, tag)
+        if tag in pages.LANGUAGES:
+            return tag
+    return "nb"
+
+
+def go(path: str) -> RedirectResponse:
+    """After a POST: see there."""
+    return RedirectResponse(path, 303)
