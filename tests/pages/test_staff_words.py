@@ -68,7 +68,15 @@ def flag_codes() -> set[str]:
 def problem_codes() -> set[str]:
     """Every code that a use-case of the desk may give for a field."""
     found: set[str] = set()
-    for name in ("discharge", "share", "passport", "plan", "contact", "meet", "flag"):
+    for name in (
+        "going_home/discharge",
+        "relatives/share",
+        "passport/lines",
+        "going_home/plan",
+        "messages/contact",
+        "meetings/meet",
+        "cases/flag",
+    ):
         text = (ROOT / "companion" / "use_cases" / f"{name}.py").read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(text)):
             values: list[ast.expr] = []
