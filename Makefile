@@ -56,10 +56,11 @@ chaos: setup ## 10,000 messages while everything is killed 200 times, on SQLite 
 	@$(PYTHON) -m tests.rig
 
 .PHONY: bench
-bench: setup ## messages a second and more, as ratios to others (PART=speed,peers,wait,codes,crash,claims,push): BENCHMARKS.md
+bench: setup ## messages and pages a second and more, as ratios (PART=speed,peers,wait,codes,crash,claims,push,ten): BENCHMARKS.md
 	@.ci/system-packages bench
 	@$(PYTHON) -m bench install
-	@$(PYTHON) -m bench messages $(if $(PART),--only $(PART)) $(if $(LETTERS),--letters $(LETTERS)) --write
+	@$(PYTHON) -m bench measure $(if $(PART),--only $(PART)) $(if $(LETTERS),--letters $(LETTERS)) $(if $(PEOPLE),--people $(PEOPLE)) \
+		$(if $(PROCESSES),--processes $(PROCESSES)) --write
 
 words: .venv/.installed ## bring the catalogues up to date with what the pages say
 	@$(PYTHON) .ci/catalogues update

@@ -1,1 +1,1 @@
-"""Measurements, as ratios to what else carries the same letters in the same run: `python -m bench messages`."""
+"""Measurements, as ratios to what else does the same in the same run: `python -m bench measure`."""

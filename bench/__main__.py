@@ -1,17 +1,18 @@
-"""`python -m bench messages [--only PART …] [--small] [--write]`: measures, prints tables, writes `BENCHMARKS.md`."""
+"""`python -m bench measure [--only PART …] [--small] [--write]`: measures, prints tables, writes `BENCHMARKS.md`."""
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
 
 import typer
 
-from bench import claims, crash, figures, push, rivals, speed, standin, waits
+from bench import claims, crash, figures, push, rivals, speed, standin, ten, waits
 from bench.databases import Postgres, Sqlite, folder, postgres
 from bench.figures import Part
 from companion.clock import SystemClock
@@ -30,26 +31,45 @@ class Size:
     seconds: int
     rows: tuple[int, ...]
     pushes: int
+    people: int
+    processes: int = 2
 
 
-WHOLE = Size(messages=20_000, rounds=3, seconds=60, rows=(10_000, 1_000_000), pushes=2_000)
+WHOLE = Size(messages=20_000, rounds=3, seconds=60, rows=(10_000, 1_000_000), pushes=2_000, people=1_000)
 # Takes long and ~15 GB of disk, so only when asked for by name.
 HUGE = (1_000_000, 10_000_000)
-SMALL = Size(messages=200, rounds=1, seconds=2, rows=(2_000,), pushes=20)
+SMALL = Size(messages=200, rounds=1, seconds=2, rows=(2_000,), pushes=20, people=2)
 
 
-@dataclass(frozen=True)
 class Rig:
-    """What every part may use."""
+    """What every part may use; started when first used."""
 
-    standin: standin.Standin
-    sqlite: Sqlite
-    postgres: Postgres
-    folder: Path
-    size: Size
+    def __init__(self, stack: ExitStack, size: Size) -> None:
+        self._stack, self.size = stack, size
+
+    @cached_property
+    def standin(self) -> standin.Standin:
+        """The provider's stand-in."""
+        return self._stack.enter_context(standin.running())
+
+    @cached_property
+    def folder(self) -> Path:
+        """A folder of this run's own."""
+        return self._stack.enter_context(folder(KEPT))
+
+    @cached_property
+    def sqlite(self) -> Sqlite:
+        """SQLite files in that folder."""
+        return Sqlite(self.folder)
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        """A server of our own."""
+        return self._stack.enter_context(postgres())
 
 
-MESSAGES: dict[str, Callable[[Rig], Part]] = {
+Measure = Callable[[Rig], Part]
+MESSAGES: dict[str, Measure] = {
     "speed": lambda rig: speed.measure(
         rig.standin, rig.sqlite, rig.postgres, rig.size.messages, rig.size.rounds
     ),
@@ -69,6 +89,13 @@ MESSAGES: dict[str, Callable[[Rig], Part]] = {
     "growth": lambda rig: claims.measure([rig.sqlite, rig.postgres], HUGE, rig.size.rounds, "growth"),
     "push": lambda rig: push.measure(rig.standin, rig.size.pushes, rig.size.rounds),
 }
+PAGES: dict[str, Measure] = {
+    "ten": lambda rig: ten.measure(
+        rig.sqlite, rig.postgres, rig.size.people, rig.size.rounds, rig.size.processes
+    ),
+}
+CHAPTERS = {"messages": MESSAGES, "pages": PAGES}
+PARTS = MESSAGES | PAGES
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measures, as ratios.")
 
@@ -79,43 +106,40 @@ def main() -> None:
 
 
 @app.command()
-def messages(
-    only: Annotated[list[str] | None, typer.Option(help=f"Parts: {', '.join(MESSAGES)}")] = None,
+def measure(
+    only: Annotated[list[str] | None, typer.Option(help=f"Parts: {', '.join(PARTS)}")] = None,
     letters: Annotated[int, typer.Option(help="Fewer than the 20,000, on a busy machine")] = 0,
+    people: Annotated[int, typer.Option(help="Fewer than the 1,000 who answer at ten o'clock")] = 0,
+    processes: Annotated[int, typer.Option(help="Web processes on PostgreSQL, beside one")] = 2,
     small: Annotated[bool, typer.Option(help="A handful of everything: does it run at all")] = False,
     write: Annotated[bool, typer.Option(help="Put the tables into BENCHMARKS.md")] = False,
 ) -> None:
-    """What the dispatcher can do."""
+    """What the dispatcher can do, and the pages."""
     size = SMALL if small else WHOLE
-    size = replace(size, messages=letters) if letters else size
+    size = replace(size, messages=letters or size.messages, people=people or size.people, processes=processes)
     wanted = [
-        part for given in only or [name for name in MESSAGES if name != "growth"] for part in given.split(",")
+        part for given in only or [name for name in PARTS if name != "growth"] for part in given.split(",")
     ]
-    if unknown := set(wanted) - set(MESSAGES):
+    if unknown := set(wanted) - set(PARTS):
         raise typer.BadParameter(f"there is no part {', '.join(sorted(unknown))}", param_hint="--only")
     into = KEPT / "small" if small else KEPT
     into.mkdir(parents=True, exist_ok=True)
-    with _rig(size) as rig:
-        for name in wanted:
-            began = monotonic()
-            part = MESSAGES[name](rig)
-            figures.keep(part, into, SystemClock().now(), PostgreSQL=rig.postgres.version())
-            print(figures.as_text(figures.kept(into, [name])[0]))
-            print(f"({name}: {monotonic() - began:.0f} s)\n", flush=True)
-    if write:
-        figures.insert_into(DOCUMENT, figures.kept(KEPT, list(MESSAGES)))
-
-
-@contextmanager
-def _rig(size: Size) -> Iterator[Rig]:
     with ExitStack() as stack:
-        yield Rig(
-            stack.enter_context(standin.running()),
-            Sqlite(own := stack.enter_context(folder(KEPT))),
-            stack.enter_context(postgres()),
-            own,
-            size,
-        )
+        rig = Rig(stack, size)
+        for name in wanted:
+            _measure(name, rig, into)
+    if write:
+        for chapter, parts in CHAPTERS.items():
+            if set(wanted) & set(parts):
+                figures.insert_into(DOCUMENT, chapter, figures.kept(KEPT, list(parts)))
+
+
+def _measure(name: str, rig: Rig, into: Path) -> None:
+    began = monotonic()
+    part = PARTS[name](rig)
+    figures.keep(part, into, SystemClock().now(), PostgreSQL=rig.postgres.version())
+    print(figures.as_text(figures.kept(into, [name])[0]))
+    print(f"({name}: {monotonic() - began:.0f} s)\n", flush=True)
 
 
 @app.command()

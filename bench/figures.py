@@ -12,8 +12,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-VERSIONS = ("sqlalchemy", "psycopg", "aiohttp", "uvloop", "jinja2", "cryptography", "pywebpush")
-BEGIN, END = "<!-- begin: messages -->", "<!-- end: messages -->"
+VERSIONS = (
+    "sqlalchemy",
+    "psycopg",
+    "aiohttp",
+    "uvloop",
+    "jinja2",
+    "cryptography",
+    "pywebpush",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+)
 
 
 @dataclass(frozen=True)
@@ -85,15 +95,16 @@ def as_text(part: Part) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), ""])
 
 
-def insert_into(document: Path, parts: Sequence[Part]) -> None:
-    """Puts the tables between the marks of the document."""
-    before, _, rest = document.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
+def insert_into(document: Path, chapter: str, parts: Sequence[Part]) -> None:
+    """Puts the tables between the chapter's marks in the document."""
+    begin, end = f"<!-- begin: {chapter} -->", f"<!-- end: {chapter} -->"
+    before, _, rest = document.read_text().partition(begin)
+    after = rest.partition(end)[2]
     tables = "\n".join(map(as_text, parts))
     stack = (
         ", ".join(f"{name} {number}" for name, number in sorted(parts[-1].versions.items())) if parts else ""
     )
-    document.write_text(f"{before}{BEGIN}\n{stack}.\n\n{tables}{END}{after}")
+    document.write_text(f"{before}{begin}\n{stack}.\n\n{tables}{end}{after}")
 
 
 def _row(figure: Figure) -> tuple[str, ...]:

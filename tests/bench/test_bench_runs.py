@@ -41,11 +41,12 @@ def test_pushes_are_measured(provider: Standin) -> None:
 
 def test_tables_go_between_their_marks_and_say_what_was_missed(tmp_path: Path) -> None:
     document = tmp_path / "B.md"
-    document.write_text(f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n")
+    others = "<!-- begin: messages -->\ntheirs\n<!-- end: messages -->\n"
+    document.write_text(f"before\n{others}<!-- begin: pages -->\nold\n<!-- end: pages -->\nafter\n")
     slow = Figure("ours", [1.0, 2.0, 3.0], "/s", ratio=0.5, target="≥ 0.80")
-    figures.insert_into(document, [Part("speed", "Fast", "So and so.", [slow])])
+    figures.insert_into(document, "pages", [Part("speed", "Fast", "So and so.", [slow])])
     text = document.read_text()
-    assert text.startswith("before\n")
+    assert text.startswith(f"before\n{others}")
     assert text.endswith("after\n")
     assert "old" not in text
     assert "| ours | 1 2 3 | 2 /s | **0.50** | ≥ 0.80 | **missed** |" in text

@@ -1,0 +1,144 @@
+"""Many phones at once, as a process of their own: `python -m bench.crowd JSON`, driven like `bench.carrier`.
+
+On uvloop and without cookies jars or parsers of the whole page, since it shares the machine with what is measured.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+from typing import Any
+
+import aiohttp
+import uvloop
+
+from bench import processes, region
+from bench.figures import percentile
+from bench.phone import Phone, Stuck
+from bench.server import Server
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request to be made again and again: a page for somebody who is signed in."""
+
+    path: str
+    cookie: str = ""
+    fields: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a crowd is to do: answer the check-ins of `people`, or make `visits` in turn for so many `seconds`."""
+
+    url: str
+    at_once: int
+    people: Sequence[int] = ()
+    visits: Sequence[Visit] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rush:
+    """What came of it. Times are milliseconds; `cpu` is the server's processor time for each request."""
+
+    seconds: float
+    requests: int
+    people: int
+    p50: float
+    p95: float
+    p99: float
+    cpu: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        """Requests a second."""
+        return self.requests / self.seconds
+
+
+@dataclass
+class Crowd:
+    """The phones, and how long each of their requests took."""
+
+    order: Order
+    took: list[float] = field(default_factory=list)
+    people: int = 0
+
+    async def answer(self, serials: Iterator[int]) -> None:
+        """One person after the other, each with a phone and connections of their own."""
+        for serial in serials:
+            async with _session() as session:
+                await Phone(session, self.order.url, self.took).answer_link(region.token(serial))
+            self.people += 1
+
+    async def look(self, visits: Iterator[Visit], until: float) -> None:
+        """One page after the other."""
+        async with _session() as session:
+            while perf_counter() < until:
+                await self._visit(session, next(visits))
+
+    async def _visit(self, session: aiohttp.ClientSession, visit: Visit) -> None:
+        method = "GET" if visit.fields is None else "POST"
+        headers = {
+            "Cookie": visit.cookie,
+            "Accept-Encoding": "gzip, deflate, br, zstd",
+            "Accept": "text/html",
+        }
+        began = perf_counter()
+        async with session.request(
+            method, self.order.url + visit.path, data=visit.fields, headers=headers, allow_redirects=False
+        ) as answer:
+            await answer.read()
+        self.took.append(perf_counter() - began)
+        if answer.status != 200:
+            raise Stuck(f"{answer.status} from a page that is measured")
+
+
+def send(server: Server, order: Order) -> Rush:
+    """Lets a crowd loose on the server, and takes the server's processor time meanwhile."""
+    before = server.cpu()
+    _, (said,) = processes.together([[sys.executable, "-m", "bench.crowd", json.dumps(asdict(order))]])
+    if "stuck" in said:
+        raise RuntimeError(said["stuck"])
+    return Rush(**said, cpu=(server.cpu() - before) * 1000 / said["requests"])
+
+
+async def rush(order: Order) -> dict[str, Any]:
+    """Waits for the word, then goes."""
+    loop = asyncio.get_running_loop()
+    crowd = Crowd(order)
+    print("ready", flush=True)
+    await loop.run_in_executor(None, sys.stdin.readline)
+    began = perf_counter()
+    if order.visits:
+        visits, until = _again_and_again(order.visits), began + order.seconds
+        await asyncio.gather(*(crowd.look(visits, until) for _ in range(order.at_once)))
+    else:
+        serials = iter(order.people)
+        await asyncio.gather(*(crowd.answer(serials) for _ in range(order.at_once)))
+    seconds = perf_counter() - began
+    shares = {f"p{share}": percentile(crowd.took, share / 100) * 1000 for share in (50, 95, 99)}
+    return {"seconds": seconds, "requests": len(crowd.took), "people": crowd.people, **shares}
+
+
+def _again_and_again(visits: Sequence[Visit]) -> Iterator[Visit]:
+    while True:
+        yield from visits
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=6))
+
+
+def _main(given: dict[str, Any]) -> dict[str, Any]:
+    given["visits"] = [Visit(**visit) for visit in given["visits"]]
+    try:
+        return uvloop.run(rush(Order(**given)))
+    except Stuck as stuck:
+        return {"stuck": str(stuck)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(_main(json.loads(sys.argv[1]))), flush=True)

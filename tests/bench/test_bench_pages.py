@@ -1,0 +1,110 @@
+"""The benchmark of the pages still runs, on the product as it is: a few people, no verdict on time."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import uvloop
+from aiohttp import web
+
+from bench import server, ten
+from bench.databases import Sqlite
+from bench.phone import Phone, Stuck
+
+FORM = (
+    '<form method="post" action="{action}"><input type="hidden" name="csrf_token" value="t">{inside}</form>'
+)
+DATES = "".join(f'<input name="{name}">' for name in ("day", "month", "year"))
+CARDS = "".join(f'<input type="radio" name="answer" value="{value}">' for value in ("clearly", "no"))
+
+
+@pytest.fixture
+def posted() -> list[dict[str, Any]]:
+    """What the pretended server was sent, with what htmx said about itself."""
+    return []
+
+
+def test_everybody_comes_from_the_sms_to_the_ending_and_is_counted(tmp_path: Path) -> None:
+    part = ten.measure(Sqlite(tmp_path), None, people=3, rounds=1, at_once=(2,), bare_seconds=0.1)
+    assert [figure.name for figure in part.figures] == [
+        "bare route, 2 at once",
+        "SQLite, 1 process, 2 at once: requests",
+        "SQLite, 1 process, 2 at once: finished check-ins",
+        "SQLite, 1 process: requests a check-in",
+    ]
+    # Everybody needed as many as everybody else.
+    assert part.figures[-1].values[0].is_integer()
+
+
+def test_a_server_that_cannot_be_so_many_processes_is_said_and_not_measured(tmp_path: Path) -> None:
+    with pytest.raises(server.Refused), server.product(f"sqlite:///{tmp_path}/none/at/all.sqlite3", 2):
+        pass
+
+
+def test_a_phone_follows_forms_by_the_browser_and_by_htmx(posted: list[dict[str, Any]]) -> None:
+    by_htmx = '<form hx-post="{action}" hx-target="#content" id="ask">{inside}</form>'
+    requests = uvloop.run(
+        _answered(
+            {
+                "/l": FORM.format(action="/l", inside='<input type="hidden" name="token">'),
+                "/birth-date": FORM.format(action="/birth-date", inside=DATES),
+                "/q1": by_htmx.format(action="/q1", inside=CARDS),
+            },
+            {
+                "/l": "/birth-date",
+                "/birth-date": "/q1",
+                "/q1": FORM.format(action="/send", inside=""),
+                "/send": "/ending",
+            },
+            posted,
+        )
+    )
+    # The page of the link and every POST; three redirects are followed; what htmx got is the next page itself.
+    assert requests == 1 + 4 + 3
+    assert posted[0]["token"] == "secret"
+    assert posted[1]["day"] == "4"
+    assert posted[2] == {"answer": "no", "htmx": "true"}
+    assert posted[3] == {"csrf_token": "t", "htmx": None}
+
+
+def test_a_phone_that_finds_no_way_on_says_where(posted: list[dict[str, Any]]) -> None:
+    with pytest.raises(Stuck, match="no way on from /l"):
+        uvloop.run(_answered({"/l": "<p>Nothing to do.</p>"}, {}, posted))
+
+
+async def _answered(pages: dict[str, str], after: dict[str, str], posted: list[dict[str, Any]]) -> int:
+    """How many requests somebody needed on a pretended server: `pages`, and what a POST to an address leads to."""
+    took: list[float] = []
+    async with _pretended(pages, after, posted) as url, aiohttp.ClientSession() as session:
+        await Phone(session, url, took).answer_link("secret")
+    return len(took)
+
+
+@asynccontextmanager
+async def _pretended(
+    pages: dict[str, str], after: dict[str, str], posted: list[dict[str, Any]]
+) -> AsyncIterator[str]:
+    async def show(request: web.Request) -> web.Response:
+        return web.Response(text=pages.get(request.path, "<p>Takk.</p>"), content_type="text/html")
+
+    async def take(request: web.Request) -> web.Response:
+        posted.append({**await request.post(), "htmx": request.headers.get("HX-Request")})
+        leads_to = after[request.path]
+        if leads_to.startswith("/"):
+            return web.Response(status=303, headers={"Location": leads_to})
+        return web.Response(text=leads_to, content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", show)
+    app.router.add_post("/{path:.*}", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
