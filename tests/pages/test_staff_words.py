@@ -20,9 +20,8 @@ from companion.rules.texts import Text
 from companion.use_cases.cases import flag
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import contact
-from web.desk import timeline
-from web.desk import words as sentences
-from web.desk.words import Sentences
+from web.desk import timeline, words
+from web.desk.words import Sentences, meetings
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,31 +108,31 @@ def test_the_codes_are_found_at_all() -> None:
 def test_every_flag_has_a_sentence(code: str, say: Sentences) -> None:
     raised = Flag(code=code, params={"score": 8, "who": "Kari"}, quote=None)
     said = say.flag(raised, "Fysioterapi to ganger i uken")
-    assert code in sentences.FLAGS
+    assert code in words.cases.FLAGS
     assert "%(" not in said
     assert "_" not in said
 
 
 @pytest.mark.parametrize("code", sorted(problem_codes() - {"starts_at", "measures"}))
 def test_every_problem_has_a_sentence(code: str) -> None:
-    anywhere = {known for _field, known in sentences._FIELDS}
-    assert code in sentences.PROBLEMS or code in anywhere
+    anywhere = {known for _field, known in words.problems.FIELDS}
+    assert code in words.problems.PROBLEMS or code in anywhere
 
 
 TABLES: list[tuple[Mapping[str, object], Iterable[str]]] = [
-    (sentences.OUTCOMES, flag.OUTCOMES),
-    (sentences.CONTACTS, flag.CONTACTS),
-    (sentences.OWNERS, MEASURE_OWNERS),
-    (sentences.SCOPES, SCOPES),
-    (sentences.SECTIONS, SECTIONS),
-    (sentences.WHEEL, WHEEL_ROLES),
-    (sentences.MESSAGE_KINDS, MESSAGE_KINDS),
-    (sentences.MESSAGE_STATES, MESSAGE_STATES),
-    (sentences.MEETING_KINDS, MEETING_KINDS),
-    (sentences.PLAN_REASONS, plan.PAUSE_REASONS),
-    (sentences.CONTACT_WAYS, contact.WAYS),
+    (words.cases.OUTCOMES, flag.OUTCOMES),
+    (words.cases.CONTACTS, flag.CONTACTS),
+    (words.measures.OWNERS, MEASURE_OWNERS),
+    (words.passport.SCOPES, SCOPES),
+    (words.passport.SECTIONS, SECTIONS),
+    (words.passport.WHEEL, WHEEL_ROLES),
+    (words.letters.MESSAGE_KINDS, MESSAGE_KINDS),
+    (words.letters.MESSAGE_STATES, MESSAGE_STATES),
+    (meetings.MEETING_KINDS, MEETING_KINDS),
+    (words.plans.PLAN_REASONS, plan.PAUSE_REASONS),
+    (words.letters.CONTACT_WAYS, contact.WAYS),
     (
-        sentences.REASONS,
+        words.measures.REASONS,
         (option.code for option in library.measure_questions().question("measure.why").options),
     ),
 ]

@@ -25,25 +25,15 @@ from companion.worklists.patient_case import Case
 from web.desk import letters
 from web.desk.grants import read_date, read_grant
 from web.desk.timeline import timeline
-from web.desk.words import (
-    ANSWERS_BY_SMS,
-    CHECK_IN_STATES,
-    CONTACT_WAYS,
-    MEASURE_STATES,
-    MESSAGE_KINDS,
-    OUTCOMES,
-    PHONE_STATES,
-    PLAN_REASONS,
-    PLAN_STATES,
-    REASONS,
-    SCOPES,
-    Say,
-    Sentences,
-    _,
-    choices,
-)
+from web.desk.words import Say, Sentences, choices
+from web.desk.words.cases import OUTCOMES
+from web.desk.words.letters import ANSWERS_BY_SMS, CONTACT_WAYS, MESSAGE_KINDS, PHONE_STATES
+from web.desk.words.measures import MEASURE_STATES, REASONS
+from web.desk.words.passport import SCOPES
+from web.desk.words.plans import CHECK_IN_STATES, PLAN_REASONS, PLAN_STATES
 from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.house.security import access
+from web.house.words import _
 
 router = new_router()
 
@@ -75,7 +65,7 @@ class Desk:
         context = _context(self.db, self.who, case, self.say, self.now)
         errors = {f"{panel}.{field}": said for field, said in (errors or {}).items()}
         return self.page(
-            "staff/case.html",
+            "desk/case.html",
             status=status,
             panel=panel,
             errors=errors,

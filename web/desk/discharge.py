@@ -30,9 +30,13 @@ from notifications.settings import Settings as PostSettings
 from web.desk import discharge_form as forms
 from web.desk.discharge_form import DischargeForm
 from web.desk.grants import read_grant
-from web.desk.words import ANSWERS_BY_SMS, CONTACT_WAYS, OWNERS, SCOPES, Say, Sentences, _, choices
+from web.desk.words import Say, Sentences, choices
+from web.desk.words.letters import ANSWERS_BY_SMS, CONTACT_WAYS
+from web.desk.words.measures import OWNERS
+from web.desk.words.passport import SCOPES
 from web.house.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
 from web.house.security import access
+from web.house.words import _
 
 router = new_router()
 
@@ -47,7 +51,7 @@ def new(db: Db, who: Who, now: Now, page: Page, say: Say, house: TheHouse) -> HT
     """An empty form."""
     wards = _wards(db, who)
     form = forms.empty_form(wards[0].key if wards else "", local_day(now))
-    return page("staff/discharge.html", **_whole(form, wards, {}, say, now, house.settings))
+    return page("desk/discharge.html", **_whole(form, wards, {}, say, now, house.settings))
 
 
 @router.post("/staff/discharge")
@@ -78,16 +82,14 @@ def save(
             if contact.agree_to_sms(db, who, stay.patient_id, form.agreed_to_sms, now=now):
                 seen(stay.patient_id, "contact.sms_agreed" if form.agreed_to_sms else "contact.sms_ended")
             return go(f"/staff/stays/{stay.id}/sheet")
-    return page(
-        "staff/discharge.html", status=status, **_whole(form, wards, errors, say, now, house.settings)
-    )
+    return page("desk/discharge.html", status=status, **_whole(form, wards, errors, say, now, house.settings))
 
 
 @router.post("/staff/discharge/preview")
 @access("professional", Level.high)
 def preview(now: Now, posted: Posted, page: Page, say: Say, house: TheHouse) -> HTMLResponse:
     """The right column alone, while the form is being filled in."""
-    return page("staff/_discharge_gets.html", **_gets(forms.read_form(posted), say, now, house.settings))
+    return page("desk/_discharge_gets.html", **_gets(forms.read_form(posted), say, now, house.settings))
 
 
 @router.get("/staff/stays/{stay_id}/sheet")
@@ -111,7 +113,7 @@ def sheet(
     check_ins = [one for one in stay.plan.check_ins if one.state in ("planned", "asked", "postponed")]
     mine = Sentences(patient.language if patient.language != "se" else "nb", now)
     return page(
-        "staff/sheet.html",
+        "desk/sheet.html",
         stay=stay,
         patient=patient,
         call=shown.whom_to_call,

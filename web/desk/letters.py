@@ -9,7 +9,9 @@ from companion.rules.delivery_codes import CODES, OPERATOR, explain
 from companion.use_cases.messages.again import Sent, why_not
 from companion.worklists.letters import Tally, why_not_wanted
 from companion.worklists.post import Alarm, PostStanding
-from web.desk.words import MESSAGE_KINDS, Sentences, _
+from web.desk.words import Sentences
+from web.desk.words.letters import MESSAGE_KINDS
+from web.house.words import _
 
 
 @dataclass(frozen=True)

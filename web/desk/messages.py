@@ -14,9 +14,11 @@ from companion.rules.cadence import local_day
 from companion.use_cases.messages import again
 from companion.worklists.letters import DAYS, GROUPS, Letters
 from web.desk import letters
-from web.desk.words import MESSAGE_KINDS, Say, Sentences, _
+from web.desk.words import Say, Sentences
+from web.desk.words.letters import MESSAGE_KINDS
 from web.house.deps import Db, Now, Page, Seen, Who, go, new_router
 from web.house.security import access
+from web.house.words import _
 
 router = new_router()
 
@@ -40,7 +42,7 @@ def of_patient(
     """Every letter to a patient, and to relatives about the patient, newest first. `sent`: the one just sent again."""
     found = worklists.letters(db, who, patient_id, before=_number(before), now=now)
     seen(patient_id, "messages.read", f"messages:{len(found.rows)}")
-    return page("staff/messages.html", **_shown(found, say, first=not before, notice=_told(found, sent, say)))
+    return page("desk/messages.html", **_shown(found, say, first=not before, notice=_told(found, sent, say)))
 
 
 @router.post("/staff/patients/{patient_id}/messages/{message_id}/again")
@@ -56,7 +58,7 @@ def send_again(
         seen(patient_id, "messages.read", f"messages:{len(found.rows)}")
         said = say(letters.WHY_NOT[problem.code]) or say(_("Den trenger ikke å sendes på nytt."))
         return page(
-            "staff/messages.html", status=409, **_shown(found, say, first=True, notice=said, refused=True)
+            "desk/messages.html", status=409, **_shown(found, say, first=True, notice=said, refused=True)
         )
     seen(patient_id, "message.again", f"message:{message_id}")
     return go(f"/staff/patients/{patient_id}/messages?sent={letter.id}")
@@ -71,7 +73,7 @@ def days(db: Db, who: Who, now: Now, page: Page, say: Say) -> HTMLResponse:
     found = worklists.report(db, units, last=today)
     whole = found[0].days[today] if len(found) == 1 else worklists.day_of(db, units, today)
     return page(
-        "staff/days.html",
+        "desk/days.html",
         post=letters.banner(worklists.standing(db, now), say),
         lead_words=letters.day_in_words(whole, say),
         units=found,
@@ -106,7 +108,7 @@ def people(
         for letter, patient in whose
         if patient
     ]
-    return page("staff/day_people.html", rows=rows, word=say(letters.GROUPS[group]), day=day)
+    return page("desk/day_people.html", rows=rows, word=say(letters.GROUPS[group]), day=day)
 
 
 def _shown(

@@ -18,7 +18,8 @@ from companion.use_cases.meetings import meet
 from companion.use_cases.messages import message
 from companion.use_cases.people.reach import patient_of
 from web.desk.grants import read_date
-from web.desk.words import MEETING_KINDS, Say, Sentences, choices
+from web.desk.words import Say, Sentences, choices
+from web.desk.words.meetings import MEETING_KINDS
 from web.house.deps import Db, Fields, Now, Page, Pages, Posted, Seen, Who, go, new_router
 from web.house.security import access
 
@@ -42,7 +43,7 @@ def offer_form(
         "kind": "follow_up",
         "flag": flag,
     }
-    return page("staff/offer.html", **_offer(db, who, patient_id, typed, [], {}, say, now))
+    return page("desk/offer.html", **_offer(db, who, patient_id, typed, [], {}, say, now))
 
 
 @router.post("/staff/patients/{patient_id}/meeting")
@@ -70,7 +71,7 @@ def offer(
         errors = _at_fields(say.problems(problem.problems))
         seen(patient_id, "meeting.offer_form")
         return page(
-            "staff/offer.html", status=422, **_offer(db, who, patient_id, posted, relatives, errors, say, now)
+            "desk/offer.html", status=422, **_offer(db, who, patient_id, posted, relatives, errors, say, now)
         )
     seen(patient_id, "meeting.offered", f"meeting:{meeting.id}")
     return go(f"/staff/patients/{patient_id}")
@@ -162,7 +163,7 @@ def _change_page(
     status: int,
 ) -> HTMLResponse:
     return page(
-        "staff/change_meeting.html",
+        "desk/change_meeting.html",
         status=status,
         meeting=meeting,
         patient=meeting.patient,

@@ -15,9 +15,10 @@ from companion.models import CheckIn, Flag
 from companion.rules.access import Actor, Level
 from companion.rules.questionnaire import LONGEST_TEXT, Item, address
 from companion.use_cases import check_in
-from web.desk.words import Say, Sentences, _
+from web.desk.words import Say, Sentences
 from web.house.deps import Db, Fields, Now, Page, Pages, Posted, Seen, Who, go, new_router
 from web.house.security import access
+from web.house.words import _
 
 router = new_router()
 
@@ -111,7 +112,7 @@ def _typed(fields: Fields) -> dict[str, str]:
 def _form(form: check_in.PhoneForm, page: Pages, say: Sentences, problems: Mapping[str, str]) -> Response:
     items = {address(item.link_id): item for item, _value in form.lines}
     return page(
-        "staff/phone_check_in.html",
+        "desk/phone_check_in.html",
         status=422 if problems else 200,
         form=form,
         patient=form.check_in.patient,
@@ -185,7 +186,7 @@ def _ending(
     one = found.check_in
     seen(one.patient_id, "check_in.read", f"check_in:{one.id}")
     return page(
-        "staff/phone_ending.html",
+        "desk/phone_ending.html",
         status=status,
         ending=found,
         patient=one.patient,
@@ -239,7 +240,7 @@ def _closed(
     one = db.get_one(CheckIn, check_in_id)
     seen(one.patient_id, "check_in.phone", f"check_in:{check_in_id}")
     return page(
-        "staff/phone_closed.html",
+        "desk/phone_closed.html",
         status=409,
         patient=one.patient,
         label=say.check_in(one.plan.template, one.day),

@@ -19,10 +19,12 @@ from companion.use_cases.meetings import meet
 from companion.use_cases.people.reach import in_force
 from companion.worklists.desk import SILENT, UNDELIVERED, Filter, Row
 from web.desk import letters
-from web.desk.words import PLAN_STATES, Say, Sentences, _
+from web.desk.words import Say, Sentences
+from web.desk.words.plans import PLAN_STATES
 from web.house import pages
 from web.house.deps import Audit, Db, Now, Page, Pages, Posted, Seen, Who, new_router
 from web.house.security import access
+from web.house.words import _
 
 router = new_router()
 
@@ -68,7 +70,7 @@ def worklist(
     found = worklists.worklist(db, who, filter=show, after=after or None, now=now)
     seen.each((row.patient.id for row in found.rows), "worklist.read", f"cases:{len(found.rows)}")
     return page(
-        "staff/worklist.html",
+        "desk/worklist.html",
         post=letters.banner(worklists.standing(db, now), say),
         lines=_lines(db, found.rows, who.id, say, now),
         counts=found.counts,
@@ -94,7 +96,7 @@ def call_list(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) -> H
     """Whom somebody must phone: no SMS wished or possible, no answer, or they asked for it."""
     rows = worklists.call_list(db, who, now=now)
     seen.each((row.patient.id for row in rows), "call_list.read", f"cases:{len(rows)}")
-    return page("staff/call_list.html", lines=_lines(db, rows, who.id, say, now))
+    return page("desk/call_list.html", lines=_lines(db, rows, who.id, say, now))
 
 
 @router.get("/staff/patients")
@@ -129,7 +131,7 @@ def _patients(
         for row in found.rows
     ]
     return page(
-        "staff/patients.html",
+        "desk/patients.html",
         rows=rows,
         search=search,
         bounded=found.bounded,
@@ -145,7 +147,7 @@ def coming_home(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) ->
     """Who comes home within two weeks, and with which measures."""
     found = worklists.coming_home(db, who, now=now)
     seen.each((one.patient.id for one in found), "coming_home.read", f"patients:{len(found)}")
-    return page("staff/coming_home.html", coming=found, say=say, my_units=who.unit_ids)
+    return page("desk/coming_home.html", coming=found, say=say, my_units=who.unit_ids)
 
 
 @router.get("/staff/meetings")
@@ -166,7 +168,7 @@ def meetings(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) -> HT
         }
         for meeting in found
     ]
-    return page("staff/meetings.html", rows=rows)
+    return page("desk/meetings.html", rows=rows)
 
 
 def _lines(db: Session, rows: Sequence[Row], me: UUID | None, say: Sentences, now: datetime) -> list[Line]:

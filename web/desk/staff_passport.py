@@ -11,9 +11,11 @@ from companion.errors import Conflict, Invalid
 from companion.models.passport import WHEEL_ROLES
 from companion.rules.access import Level
 from companion.use_cases.passport import lines as passport
-from web.desk.words import SECTIONS, WHEEL, Say, _
+from web.desk.words import Say
+from web.desk.words.passport import SECTIONS, WHEEL
 from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.house.security import access
+from web.house.words import _
 
 router = new_router()
 
@@ -39,7 +41,7 @@ class Desk:
         self.seen(patient_id, "passport.read")
         roles = [(role, self.say(WHEEL[role])) for role in WHEEL_ROLES if role != "relative"]
         return self.page(
-            "staff/passport.html",
+            "desk/passport.html",
             status=status,
             passport=found,
             patient=found.patient,

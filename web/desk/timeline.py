@@ -7,7 +7,11 @@ from companion.models import Message
 from companion.rules.questionnaire import Item, Value
 from companion.use_cases.messages.again import SENT_AGAIN
 from companion.worklists.patient_case import Case, Entry
-from web.desk.words import MESSAGE_KINDS, MESSAGE_STATES, OUTCOMES, PLAN_EVENTS, PLAN_REASONS, Sentences, _
+from web.desk.words import Sentences
+from web.desk.words.cases import OUTCOMES
+from web.desk.words.letters import MESSAGE_KINDS, MESSAGE_STATES
+from web.desk.words.plans import PLAN_EVENTS, PLAN_REASONS
+from web.house.words import _
 
 _CHECK_INS = {
     "asked": (_("Spurt hvordan det går"), "check-in", ""),

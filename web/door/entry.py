@@ -55,7 +55,7 @@ def front(page: Page, signed: MaybeSigned, house: TheHouse) -> Response:
     """The way in; whoever is signed in goes home."""
     if signed:
         return go("/birth-date" if signed.actor.level is Level.link else HOME[signed.actor.kind])
-    return go("/demo") if house.demo else page("entry/front.html")
+    return go("/demo") if house.demo else page("door/front.html")
 
 
 # --- choosing a door --------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def front(page: Page, signed: MaybeSigned, house: TheHouse) -> Response:
 def choose(page: Page, doors: Doors, next: str = "", to: str = "", level: str = "") -> Response:
     """BankID, a code by SMS, or HelseID for those who work here."""
     return page(
-        "entry/sign_in.html",
+        "door/sign_in.html",
         next=local_path(next) or "",
         surer=level == Level.high.name,
         working=to == "professional",
@@ -78,7 +78,7 @@ def choose(page: Page, doors: Doors, next: str = "", to: str = "", level: str = 
 @access("public")
 def code_form(page: Page, next: str = "") -> Response:
     """Asks for the mobile number."""
-    return page("entry/code_number.html", next=local_path(next) or "", phone="", problems={})
+    return page("door/code_number.html", next=local_path(next) or "", phone="", problems={})
 
 
 @router.post("/sign-in/code")
@@ -89,8 +89,8 @@ def code_ask(page: Page, db: Db, now: Now, fields: Posted) -> Response:
     try:
         sign_in.ask_for_code(db, phone, now=now)
     except Invalid as error:
-        return page("entry/code_number.html", status=422, next=after, phone=phone, problems=error.problems)
-    return page("entry/code_enter.html", next=after, phone=phone, fields=Fields(), problems={})
+        return page("door/code_number.html", status=422, next=after, phone=phone, problems=error.problems)
+    return page("door/code_enter.html", next=after, phone=phone, fields=Fields(), problems={})
 
 
 @router.post("/sign-in/code/enter")
@@ -102,7 +102,7 @@ def code_enter(request: Request, page: Page, db: Db, now: Now, house: TheHouse, 
         opened = sign_in.enter_code(db, phone, fields.get("code", ""), _birth(fields, now), now=now)
     except Invalid as error:
         return page(
-            "entry/code_enter.html",
+            "door/code_enter.html",
             status=422,
             next=after,
             phone=phone,
@@ -111,7 +111,7 @@ def code_enter(request: Request, page: Page, db: Db, now: Now, house: TheHouse, 
         )
     except LinkProblem:
         return page(
-            "entry/code_enter.html",
+            "door/code_enter.html",
             status=423,
             next=after,
             phone="",
@@ -128,7 +128,7 @@ def code_enter(request: Request, page: Page, db: Db, now: Now, house: TheHouse, 
 @access("public")
 def link_page(page: Page) -> Response:
     """The page a link opens. What is after # stays in the browser; a script posts it. Opening it spends nothing."""
-    return page("entry/link.html")
+    return page("door/link.html")
 
 
 @router.post("/l")
@@ -148,14 +148,14 @@ def link_redeem(request: Request, db: Db, now: Now, house: TheHouse, fields: Pos
 def link_new(page: Page, db: Db, now: Now, signed: MaybeSigned, fields: Posted) -> Response:
     """A fresh link to the registered number; the answer is the same whatever came of it."""
     sign_in.send_new_link(db, token=fields.get("token"), sign_in=signed.sign_in if signed else None, now=now)
-    return page("entry/link_sent.html")
+    return page("door/link_sent.html")
 
 
 @router.get("/k")
 @access("public")
 def typed_form(page: Page) -> Response:
     """For those who type: the number and the six digits of the message."""
-    return page("entry/typed.html", fields=Fields(), problems={})
+    return page("door/typed.html", fields=Fields(), problems={})
 
 
 @router.post("/k")
@@ -165,9 +165,9 @@ def typed_redeem(request: Request, page: Page, db: Db, now: Now, house: TheHouse
     try:
         opened = sign_in.redeem_typed(db, fields.get("phone", ""), fields.get("code", ""), now=now)
     except Invalid as error:
-        return page("entry/typed.html", status=422, fields=fields, problems=error.problems)
+        return page("door/typed.html", status=422, fields=fields, problems=error.problems)
     except LinkUnknown:
-        return page("entry/typed.html", status=422, fields=fields, problems={"code": "wrong"})
+        return page("door/typed.html", status=422, fields=fields, problems={"code": "wrong"})
     except LinkProblem as error:
         return _shut(request, error)
     return _recognised(db, house, opened)
@@ -181,7 +181,7 @@ def birth_form(page: Page, db: Db, signed: MaybeSigned, next: str = "") -> Respo
     if signed.actor.level is not Level.link:
         return go(HOME[signed.actor.kind])
     return page(
-        "entry/birth_date.html",
+        "door/birth_date.html",
         next=local_path(next) or "",
         first_name=sign_in.first_name(db, signed.sign_in),
         fields=Fields(),
@@ -203,7 +203,7 @@ def birth_check(
         opened = sign_in.confirm_birth_date(db, signed.sign_in, _birth(fields, now), now=now)
     except Invalid as error:
         return page(
-            "entry/birth_date.html",
+            "door/birth_date.html",
             status=422,
             next=after,
             first_name=sign_in.first_name(db, signed.sign_in),
@@ -262,7 +262,7 @@ def come_back(
         opened = sign_in.from_identity(db, cast(ActorKind, provider), claims, before=before, now=now)
     except NotFound:
         response: Response = Pages(request, db)(
-            "entry/not_known.html", status=403, working=provider == "professional"
+            "door/not_known.html", status=403, working=provider == "professional"
         )
     else:
         if before is not None:
@@ -302,7 +302,7 @@ def sign_out(db: Db, now: Now, house: TheHouse, signed: MaybeSigned, fields: Pos
 @access("public")
 def signed_out(page: Page) -> Response:
     """Out, and how to come in again."""
-    return page("entry/signed_out.html")
+    return page("door/signed_out.html")
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

@@ -103,11 +103,11 @@ def _icons(house: House) -> list[dict[str, str]]:
 @access("public")
 def accessibility(page: Page) -> Response:
     """The accessibility statement."""
-    return page("entry/accessibility.html")
+    return page("door/accessibility.html")
 
 
 @router.get("/privacy")
 @access("public")
 def privacy(page: Page) -> Response:
     """What is kept, why, and the person's rights."""
-    return page("entry/privacy.html")
+    return page("door/privacy.html")

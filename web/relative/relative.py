@@ -15,7 +15,7 @@ from companion.use_cases.people import preferences
 from companion.use_cases.relatives import share
 from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
 from web.house.security import access
-from web.patient.words import PatientWords, Words
+from web.relative.words import RelativeWords, Words
 
 router = new_router()
 
@@ -85,7 +85,7 @@ def save_settings(page: Page, db: Db, who: Who, fields: Posted) -> Response:
     return go("/relative/settings?done=true")
 
 
-def _people(grants: Iterable[Grant], words: PatientWords) -> list[dict[str, Any]]:
+def _people(grants: Iterable[Grant], words: RelativeWords) -> list[dict[str, Any]]:
     """Each patient once, with all that is open by one grant or more."""
     people: dict[UUID, dict[str, Any]] = {}
     for grant in grants:
@@ -103,7 +103,7 @@ def _people(grants: Iterable[Grant], words: PatientWords) -> list[dict[str, Any]
     return list(people.values())
 
 
-def _tabs(grants: Iterable[Grant], words: PatientWords) -> list[dict[str, str]]:
+def _tabs(grants: Iterable[Grant], words: RelativeWords) -> list[dict[str, str]]:
     if not any("meetings" in grant.scope_set for grant in grants):
         return []
-    return words.relative_tabs()
+    return words.tabs()
