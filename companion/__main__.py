@@ -26,10 +26,11 @@ from companion.models import DemoClock, Membership, Municipality, Professional, 
 from companion.models.places import UNIT_KINDS
 from companion.rules.access import SYSTEM, Actor, Level
 from companion.settings import Settings
-from companion.use_cases.going_home import integration, places
+from companion.use_cases.going_home import places
 from companion.use_cases.going_home.import_ import import_discharges
 from companion.use_cases.going_home.places import ROLES
 from companion.use_cases.keeping import privacy
+from companion.use_cases.people import programs
 
 FINE, NOTE, BAD = "ok", "note", "FAIL"
 IMPORT = Actor(kind="integration", level=Level.high, name="import")
@@ -147,7 +148,7 @@ def integration_add(
 ) -> None:
     """Add an account for a program, and print its token: this once, it is not kept."""
     with _told(), _session() as db:
-        account, token = integration.add(db, name, ward, now=_now(db))
+        account, token = programs.add(db, name, ward, now=_now(db))
         print(
             f"Added {account.name}: {', '.join(one.key for one in account.wards)}. Its token, shown only now:"
         )
@@ -158,7 +159,7 @@ def integration_add(
 def integration_list() -> None:
     """Every account, one a line."""
     with _told(), _session() as db:
-        for account in integration.accounts(db):
+        for account in programs.accounts(db):
             state = f"revoked {account.revoked_at:%Y-%m-%d}" if account.revoked_at else "open"
             print("\t".join((account.name, state, ", ".join(ward.key for ward in account.wards))))
 
@@ -167,7 +168,7 @@ def integration_list() -> None:
 def integration_revoke(name: str) -> None:
     """Shut an account for good; its token opens nothing any more."""
     with _told(), _session() as db:
-        print(f"Revoked {integration.revoke(db, name, now=_now(db)).name}.")
+        print(f"Revoked {programs.revoke(db, name, now=_now(db)).name}.")
 
 
 @app.command("import")

@@ -14,7 +14,8 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from companion.models import AuditEvent, HandedIn, Integration, Patient, Stay, Unit
-from companion.use_cases.going_home import integration, places
+from companion.use_cases.going_home import places
+from companion.use_cases.people import programs
 from tests import cast
 from tests.pages.client import PageClient
 from web.house.frame import Frame
@@ -28,7 +29,7 @@ def token(engine: Engine, now: datetime) -> str:
     """The hospital's own system, with an account for post 3."""
     with Session(engine) as db:
         cast.ward(db, now)
-        _account, token = integration.add(db, "dips", ["unn-post3"], now=now)
+        _account, token = programs.add(db, "dips", ["unn-post3"], now=now)
         db.commit()
     return token
 
@@ -143,7 +144,7 @@ def test_a_refused_request_leaves_its_key_free(send: Send, now: datetime) -> Non
 
 def test_a_key_belongs_to_its_account(send: Send, engine: Engine, now: datetime) -> None:
     with Session(engine) as db:
-        _account, other = integration.add(db, "other", ["unn-post3"], now=now)
+        _account, other = programs.add(db, "other", ["unn-post3"], now=now)
         db.commit()
     send(kari(now), key="a-1")
     assert send(ola(now), key="a-1", token=other).json() == counts(rows=1, created=1)
@@ -174,7 +175,7 @@ def test_no_token_no_way_in(
     assert basic.status_code == 401
     assert browser.raw("POST", f"{HERE}?token={token}", json=kari(now)).status_code == 401
     with Session(engine) as db:
-        integration.revoke(db, "dips", now=now)
+        programs.revoke(db, "dips", now=now)
         db.commit()
     assert send(kari(now)).status_code == 401
     assert patients(engine) == 0
@@ -206,7 +207,7 @@ def test_the_token_is_kept_nowhere(engine: Engine, token: str) -> None:
         account = db.scalars(select(Integration)).one()
         assert token not in (account.token_hash, account.name)
         db.execute(update(Integration).values(token_hash=token))
-        assert integration.from_token(db, token) is None
+        assert programs.from_token(db, token) is None
 
 
 def test_the_door_is_described(browser: PageClient, now: datetime) -> None:

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from web.door.birth_date import read
+from web.house.birth_date import read
 
 TODAY = date(2026, 11, 10)
 MAY_4TH = date(1958, 5, 4)

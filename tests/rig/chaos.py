@@ -37,9 +37,9 @@ from companion.rules.cadence import local_day, to_local, to_utc
 from companion.rules.national_id import make_synthetic
 from companion.rules.quiet_hours import add_working_days, is_working_day
 from companion.settings import Settings
-from companion.use_cases.going_home import integration
 from companion.use_cases.keeping.privacy import verify_chain
 from companion.use_cases.messages import message
+from companion.use_cases.people import programs
 from notifications.models import Delivery, ProviderEvent
 from notifications.outbox import to_look_for
 from tests.rig import twilio_like
@@ -331,7 +331,7 @@ class Town:
                 check_in.state, check_in.asked_at = "asked", self.now()
             db.flush()
             db.execute(delete(CheckIn).where(CheckIn.state == "planned"))
-            self.token = integration.add(db, "dips", ["post3"], now=self.now())[1]
+            self.token = programs.add(db, "dips", ["post3"], now=self.now())[1]
         self._set_clock()
 
     def now(self) -> datetime:

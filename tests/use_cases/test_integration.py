@@ -12,14 +12,15 @@ from companion.errors import Conflict, Invalid, NotAllowed, NotFound
 from companion.models import Patient
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
-from companion.use_cases.going_home import discharge, integration
+from companion.use_cases.going_home import discharge, handed_in
+from companion.use_cases.people import programs
 from tests import cast
 
 
 def test_a_token_opens_until_it_is_revoked(db: Session, now: datetime) -> None:
     ward = cast.ward(db, now)
-    account, token = integration.add(db, " dips ", ["unn-post3"], now=now)
-    who = integration.from_token(db, token)
+    account, token = programs.add(db, " dips ", ["unn-post3"], now=now)
+    who = programs.from_token(db, token)
     assert who
     assert (who.kind, who.id, who.name, who.unit_ids) == (
         "integration",
@@ -27,11 +28,11 @@ def test_a_token_opens_until_it_is_revoked(db: Session, now: datetime) -> None:
         "dips",
         frozenset({ward.post3.id}),
     )
-    assert integration.from_token(db, token[:-1]) is None
-    assert integration.revoke(db, "dips", now=now).revoked_at == now
-    assert integration.revoke(db, "dips", now=now + cast.days(1)).revoked_at == now
-    assert integration.from_token(db, token) is None
-    assert [one.name for one in integration.accounts(db)] == ["dips"]
+    assert programs.from_token(db, token[:-1]) is None
+    assert programs.revoke(db, "dips", now=now).revoked_at == now
+    assert programs.revoke(db, "dips", now=now + cast.days(1)).revoked_at == now
+    assert programs.from_token(db, token) is None
+    assert [one.name for one in programs.accounts(db)] == ["dips"]
 
 
 @pytest.mark.parametrize(
@@ -49,23 +50,23 @@ def test_an_account_that_does_not_do(
 ) -> None:
     cast.ward(db, now)
     with pytest.raises(Invalid) as refused:
-        integration.add(db, name, wards, now=now)
+        programs.add(db, name, wards, now=now)
     assert refused.value.problems == problems
 
 
 def test_a_name_is_used_once(db: Session, now: datetime) -> None:
     cast.ward(db, now)
-    integration.add(db, "dips", ["unn-post3"], now=now)
+    programs.add(db, "dips", ["unn-post3"], now=now)
     with pytest.raises(Conflict, match="name_in_use"):
-        integration.add(db, "dips", ["unn-post3"], now=now)
+        programs.add(db, "dips", ["unn-post3"], now=now)
     with pytest.raises(NotFound):
-        integration.revoke(db, "nobody", now=now)
+        programs.revoke(db, "nobody", now=now)
 
 
 def test_an_account_never_discharges_from_another_ward(db: Session, now: datetime) -> None:
     cast.ward(db, now)
     checked = discharge.check(db, cast.kari_fields(now), (), settings=cast.SETTINGS, today=local_day(now))
-    account, _token = integration.add(db, "dips", ["unn-post3"], now=now)
+    account, _token = programs.add(db, "dips", ["unn-post3"], now=now)
     with pytest.raises(NotAllowed):
         discharge.discharge(db, Actor("integration", account.id), checked, now=now)
 
@@ -73,7 +74,7 @@ def test_an_account_never_discharges_from_another_ward(db: Session, now: datetim
 def test_the_same_request_twice_at_once_is_carried_out_once(engine: Engine, now: datetime) -> None:
     with Session(engine) as db:
         cast.ward(db, now)
-        _account, token = integration.add(db, "dips", ["unn-post3"], now=now)
+        _account, token = programs.add(db, "dips", ["unn-post3"], now=now)
         db.commit()
     row = {"measures": ""} | cast.kari_fields(now)
     answers: list[dict[str, Any]] = []
@@ -82,9 +83,9 @@ def test_the_same_request_twice_at_once_is_carried_out_once(engine: Engine, now:
     def hand_in() -> None:
         with Session(engine) as db:
             together.wait()
-            who = integration.from_token(db, token)
+            who = programs.from_token(db, token)
             assert who
-            answers.append(integration.hand_in(db, who, [row], key="a-1", settings=cast.SETTINGS, now=now))
+            answers.append(handed_in.hand_in(db, who, [row], key="a-1", settings=cast.SETTINGS, now=now))
             db.commit()
 
     threads = [threading.Thread(target=hand_in) for _ in range(2)]

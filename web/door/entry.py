@@ -12,7 +12,7 @@ from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
 from companion.rules.access import ActorKind, Level
 from companion.use_cases import sign_in
 from notifications import devices
-from web.door import birth_date
+from web.house import birth_date
 from web.door.oidc import Attempt, Door
 from web.house.deps import (
     Db,

@@ -10,7 +10,7 @@ from fastapi.security import HTTPBearer
 from companion.errors import LevelTooLow, NotAllowed
 from companion.rules.access import Actor
 from companion.settings import Settings
-from companion.use_cases.going_home import integration
+from companion.use_cases.people import programs
 from web.house.house import Now, house_of
 from web.house.posted import Db, Fields, Posted
 from web.house.security import (
@@ -54,7 +54,7 @@ def _check_person(access: Access, signed: Signed, settings: Settings) -> None:
 
 def _program(request: Request, db: Db) -> Actor:
     kind, _space, token = request.headers.get("authorization", "").partition(" ")
-    found = integration.from_token(db, token.strip()) if kind.lower() == "bearer" else None
+    found = programs.from_token(db, token.strip()) if kind.lower() == "bearer" else None
     if found is None:
         raise SignInNeeded("integration")
     return found

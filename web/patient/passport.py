@@ -15,7 +15,7 @@ from companion.use_cases.keeping import privacy
 from companion.use_cases.passport import lines as passport
 from companion.use_cases.passport import wish
 from companion.use_cases.relatives import share
-from web.door import birth_date
+from web.house import birth_date
 from web.house.deps import Db, Fields, Now, Page, Posted, Seen, Who, go, new_router
 from web.house.pages import OSLO
 from web.house.security import access

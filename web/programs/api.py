@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from companion.use_cases.going_home import integration
+from companion.use_cases.going_home import handed_in
 from companion.use_cases.going_home.import_ import Counts
 from web.house.deps import Db, Now, Program, SentJson, TheHouse, new_router
 from web.house.security import access
@@ -136,8 +136,8 @@ def hand_in(
         return _rejected(counts, problems)
     try:
         with db.begin_nested():
-            answer = integration.hand_in(db, who, rows, key=key, settings=house.settings, now=now)
-    except integration.Refused as refused:
+            answer = handed_in.hand_in(db, who, rows, key=key, settings=house.settings, now=now)
+    except handed_in.Refused as refused:
         found = refused.report.problems
         return _rejected(
             refused.report,
