@@ -143,7 +143,7 @@ Walked = tuple[str, APIRoute]
 
 
 def routes() -> Iterator[Walked]:
-    """Every method of every route but those for programs, which `tests/pages/test_api.py` and its fuzzer walk."""
+    """Every method of every route but those for programs, which `tests/pages/programs/test_api.py` and its fuzzer walk."""
     for router in ROUTERS:
         for route in router.routes:
             if isinstance(route, APIRoute) and access(route).audience != "integration":

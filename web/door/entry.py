@@ -12,8 +12,8 @@ from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
 from companion.rules.access import ActorKind, Level
 from companion.use_cases import sign_in
 from notifications import devices
-from web.house import birth_date
 from web.door.oidc import Attempt, Door
+from web.house import birth_date
 from web.house.deps import (
     Db,
     Fields,

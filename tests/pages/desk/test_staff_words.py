@@ -24,7 +24,7 @@ from web.desk import timeline, words
 from web.desk.words import Sentences, meetings
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RAISE = {"raise_flag", "tell_ward", "_tell", "_flag", "_give_up", "Reason"}
 NO_CODES = {"red", "amber", "ward", "art"}
 

@@ -13,8 +13,8 @@ from companion.models import AuditEvent, Flag, FlagEvent, Grant, Message, Patien
 from companion.use_cases import check_in
 from companion.use_cases.replies import heard as reply
 from tests import cast
+from tests.pages.at_the_desk import Desk, furnish, raise_flag, with_flag
 from tests.pages.client import PageClient
-from tests.pages.desk import Desk, furnish, raise_flag, with_flag
 
 A_LINE = "x" * 2001
 POSTS = ("/plan", "/death", "/contact", "/relatives")

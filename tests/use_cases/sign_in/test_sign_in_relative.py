@@ -11,6 +11,7 @@ from companion.rules.access import Level
 from companion.rules.national_id import make_synthetic, parse
 from companion.use_cases import sign_in
 from companion.use_cases.relatives import share
+from companion.use_cases.sign_in import sessions
 from tests import cast
 
 ANNE_ID = make_synthetic(cast.ANNE_BORN, 0)
@@ -31,7 +32,7 @@ def give(db: Session, now: datetime, **changed: object) -> Grant:
 
 
 def session_of(db: Session, relative: Relative, level: Level, now: datetime) -> sign_in.Opened:
-    return sign_in._open(db, "relative", level, now, person_id=relative.id)
+    return sessions.open_session(db, "relative", level, now, person_id=relative.id)
 
 
 def test_the_birth_date_binds_the_identity(db: Session, now: datetime) -> None:

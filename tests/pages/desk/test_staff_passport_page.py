@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from companion.models import PassportLine
 from companion.use_cases.passport import lines as passport
+from tests.pages.at_the_desk import Desk, furnish
 from tests.pages.client import PageClient
-from tests.pages.desk import Desk, furnish
 
 
 @pytest.fixture

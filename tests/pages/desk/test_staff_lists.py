@@ -14,8 +14,8 @@ from companion.rules.national_id import make_synthetic
 from companion.use_cases.cases import flag
 from companion.use_cases.meetings import meet
 from tests import cast
+from tests.pages.at_the_desk import Desk, furnish, raise_flag, with_flag
 from tests.pages.client import PageClient
-from tests.pages.desk import Desk, furnish, raise_flag, with_flag
 
 LISTS = ("/staff", "/staff/patients", "/staff/calls", "/staff/coming-home", "/staff/meetings")
 

@@ -12,8 +12,8 @@ from companion.models.messages import MESSAGE_STATES
 from companion.use_cases import check_in
 from companion.use_cases.messages import message
 from tests import cast
+from tests.pages.at_the_desk import Desk, furnish
 from tests.pages.client import Opened, PageClient
-from tests.pages.desk import Desk, furnish
 
 NEVER_SHOWN = re.compile(r"/l#|http|[0-9]{6}|Hei Kari")
 

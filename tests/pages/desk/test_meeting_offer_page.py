@@ -11,8 +11,8 @@ from companion.models import Meeting, Message, Patient
 from companion.use_cases.meetings import meet
 from companion.use_cases.relatives import share
 from tests import cast
+from tests.pages.at_the_desk import Desk, furnish, raise_flag
 from tests.pages.client import PageClient
-from tests.pages.desk import Desk, furnish, raise_flag
 
 GOOD = {"date": "2026-11-12", "time": "10:30", "minutes": "45", "kind": "follow_up"}
 
