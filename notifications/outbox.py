@@ -26,7 +26,7 @@ from companion.use_cases.sign_in import Words, issue_links
 from notifications import circuit
 from notifications.channels import Device, LaneName, Parcel
 from notifications.models import Delivery, PushSubscription
-from notifications.receipts import NOT_FOUND
+from notifications.receipts import NOT_FOUND, tried_last
 from notifications.settings import Settings
 from notifications.wording import WITH_LINK, push_payload, topic, word
 
@@ -73,14 +73,14 @@ _DUE = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
-# What each letter rests on, by the letters' columns.
+# What each letter rests on, by the letters' columns. A patient in one claim is in no other: both would count the same week.
 _HOLD = tuple(
     (
         columns.split(),
         select(table.c.id)
         .where(table.c.id.in_(_IDS))
         .order_by(table.c.id)
-        .with_for_update(read=True, skip_locked=True),
+        .with_for_update(read=table is not _PATIENT, key_share=table is _PATIENT, skip_locked=True),
     )
     for columns, table in (
         ("patient_id about_id", _PATIENT),
@@ -97,6 +97,7 @@ _TAKE = (
         channel=bindparam("by"),
         attempt=_MESSAGE.c.attempt + 1,
         fence=_MESSAGE.c.fence + 1,
+        next_attempt_at=bindparam("at"),
         lease_until=bindparam("until"),
         error_code=None,
     )
@@ -354,7 +355,7 @@ def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
     for channel in ("sms", "push"):
         taken = [parcel.message_id for parcel in parcels if parcel.channel == channel]
         if taken:
-            values = {"ids": taken, "by": channel, "until": now + LEASE}
+            values = {"ids": taken, "by": channel, "at": now, "until": now + LEASE}
             db.connection().execute(_TAKE, values)
     db.connection().execute(
         _BEGIN,
@@ -616,6 +617,7 @@ def looked(db: Session, parcel: Parcel, provider_ids: Sequence[str], now: dateti
         delivery.outcome, delivery.provider_id, delivery.finished_at = "accepted", ours[0], now
         if message.state == "unknown" or (current and message.state in ("queued", "sending")):
             letters.found(db, message, now)
+            tried_last(message, delivery)
             message.state, message.settled_at, message.lease_until, message.error_code = (
                 "accepted",
                 now,

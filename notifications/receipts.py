@@ -206,8 +206,15 @@ def apply_event(
     letters.found(db, message, now)
     if told == "delivered":
         again.arrived(db, message, now)
+    tried_last(message, delivery)
     message.state, message.settled_at, message.lease_until = told, now, None
     message.error_code = None
+
+
+def tried_last(message: Message, delivery: Delivery) -> None:
+    """A letter that arrives although it was to be tried again, or not at all, was tried last by this attempt."""
+    if message.state in ("queued", "cancelled", "expired"):
+        message.next_attempt_at = delivery.started_at
 
 
 def _not_delivered(

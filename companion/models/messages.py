@@ -53,6 +53,7 @@ class Message(Base):
 
     A use-case adds the row in its own transaction with `use_cases.message.write`; from then on only `notifications` changes it.
     `not_before` is the earliest moment, `valid_until` the last useful one. `lane`: `code` or `batch`. Unique by `dedupe_key`.
+    `next_attempt_at`: when it is tried next; from its claim on, when it was tried last.
     `waiting_since`: the first time it was refused for now, while it is queued again.
     `channel`: `push` or `sms`, chosen when it is first claimed; `sms` from the moment a push was not heard of.
     `phone` is set only where the letter goes to a number that is no patient's or relative's record (an unknown number).

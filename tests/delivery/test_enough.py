@@ -9,6 +9,8 @@ from sqlalchemy import func, select
 from companion.clock import FixedClock
 from companion.models import Message, Patient, Relative
 from companion.use_cases.messages import message
+from notifications import devices, receipts
+from notifications.channels import Channel, News, Parcel
 from notifications.dispatcher import Dispatcher
 from notifications.models import SandboxMessage
 from tests.delivery.conftest import MakeDispatcher
@@ -21,6 +23,26 @@ def tick(ward: SmallWard, dispatcher: Dispatcher, now: datetime) -> None:
     ward.db.commit()
     assert asyncio.run(dispatcher.tick(FixedClock(now)))["errors"] == 0
     ward.db.expire_all()
+
+
+class Silent(Channel):
+    """Takes everything, and says of it only what it is told to."""
+
+    def __init__(self) -> None:
+        self.taken: list[Parcel] = []
+        self.said: News | None = None
+
+    async def send(self, parcel: Parcel) -> str:
+        self.taken.append(parcel)
+        return f"SM{parcel.attempt_id}"
+
+    async def find(self, parcel: Parcel) -> list[str]:
+        return []
+
+    async def fetch(self, provider_id: str) -> News | None:
+        return self.said
+
+    async def close(self) -> None: ...
 
 
 def letter(ward: SmallWard, to: Patient | Relative, kind: str, now: datetime, key: str = "") -> Message:
@@ -80,6 +102,56 @@ def test_an_appointment_is_never_held_back(kind: str) -> None:
     a_lot = [at(0, 10, minute) for minute in range(30)]
     assert message.enough_until(Message(kind=kind), a_lot, 7, at(0, 11)) is None
     assert message.enough_until(Message(kind="welcome"), a_lot, 7, at(0, 11)) == at(7, 10, 23)
+
+
+def test_the_week_begins_when_a_message_is_sent_not_when_it_is_heard_of(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    """Nothing is ever heard of the first one, which is noted three days later; the second was due long before it was sent."""
+    mona = ward.patient("Mona Berg", template="mecfs")
+    first, second = letter(ward, mona, "check_in", at(0)), letter(ward, mona, "reminder", at(0))
+    silent = make_dispatcher(Silent())
+    tick(ward, silent, at(1))
+    tick(ward, silent, at(4, 11))
+    assert (first.state, second.state) == ("delivery_unknown", "queued")
+    tick(ward, silent, at(8, 8, 30))
+    assert second.state == "queued"
+    tick(ward, silent, at(8, 9))
+    assert second.state == "accepted"
+
+
+def test_what_did_not_arrive_does_not_count(ward: SmallWard, make_dispatcher: MakeDispatcher) -> None:
+    mona = ward.patient("Mona Berg", template="mecfs")
+    first = letter(ward, mona, "check_in", at(0))
+    silent = Silent()
+    tick(ward, make_dispatcher(silent), at(0))
+    silent.said = News("undelivered", "30007")
+    tick(ward, make_dispatcher(silent), at(0, 12))
+    assert first.state == "undelivered"
+    second = letter(ward, mona, "reminder", at(1))
+    tick(ward, make_dispatcher(silent), at(1))
+    assert second.state == "accepted"
+
+
+def test_what_arrives_after_all_counts_from_when_it_was_sent(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    """A push that no device has acknowledged is to go as SMS, and is held back because others were sent meanwhile."""
+    kari = ward.patient()
+    kari.contact_by = "push"
+    devices.add(
+        ward.db, kari.id, devices.Subscription("https://push.example/1", "p", "a"), asked=True, now=at(0)
+    )
+    first, second = (letter(ward, kari, "welcome", at(0), key) for key in ("first", "second"))
+    push = Silent()
+    tick(ward, make_dispatcher(push=push), at(0))
+    receipts.keep_ack(ward.db, push.taken[1].attempt_id, now=at(0, 10, 1))
+    dispatcher = make_dispatcher(push=push, messages_a_week=1)
+    tick(ward, dispatcher, at(0, 10, 20))
+    assert (second.state, first.state, first.next_attempt_at) == ("delivered", "queued", at(7))
+    receipts.keep_ack(ward.db, push.taken[0].attempt_id, now=at(0, 10, 30))
+    tick(ward, dispatcher, at(0, 10, 30))
+    assert (first.state, first.next_attempt_at) == ("delivered", at(0))
 
 
 def test_another_person_s_messages_do_not_count(ward: SmallWard, make_dispatcher: MakeDispatcher) -> None:

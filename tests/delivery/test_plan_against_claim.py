@@ -1,6 +1,7 @@
 """Pause, readmission, *not today*, a meeting moved or off against the claim, statement by statement on two connections.
 
-What was committed before the claim is not sent; what was claimed before is never called "not sent" afterwards.
+What was committed before the claim is not sent; what was claimed before is never called "not sent" afterwards. And two claims
+against each other: they count one week.
 """
 
 import os
@@ -12,7 +13,7 @@ from datetime import timedelta
 from threading import Semaphore, Thread, current_thread
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -246,3 +247,31 @@ def test_what_was_decided_before_the_claim_is_not_sent(
                 assert told == (("sending", 1) if claimed else ("cancelled", 0)), (case.what, turns)
     assert min(ended.values()) > races // 20, "they hardly met"
     assert len(orders) > (40 if backend == "postgresql" else 5)
+
+
+def test_two_dispatchers_never_both_send_the_last_letter_of_a_week(
+    ward: SmallWard,
+    sessions: sessionmaker[Session],
+    stepped: sessionmaker[Session],
+    settings: CompanionSettings,
+    backend: str,
+) -> None:
+    box, chance = Outbox(settings, Settings(messages_a_week=1)), random.Random(4)
+    for _ in range(30 if backend == "postgresql" else 10):
+        kari = ward.patient()
+        keys = [f"welcome:{kari.id}:{number}" for number in range(2)]
+        letters = [
+            message.write(ward.db, "welcome", to=kari, now=NOW, valid_until=at(30), dedupe_key=key)
+            for key in keys
+        ]
+        ward.db.commit()
+
+        def claim(db: Session) -> None:
+            box.claim(db, "batch", 1, NOW)
+
+        _, turns = step(Side("one", stepped, claim), Side("two", stepped, claim), chance)
+        with sessions.begin() as db:
+            box.claim(db, "batch", 1, NOW)
+            ids = [letter.id for letter in letters if letter]
+            states = db.scalars(select(Message.state).where(Message.id.in_(ids))).all()
+        assert Counter(states) == {"sending": 1, "queued": 1}, turns

@@ -38,8 +38,6 @@ HELD_BACK = ABOUT_CHECK_IN | {"welcome"}
 MAY_HAVE_ARRIVED = ("sending", "unknown", "accepted", "sent", "delivered", "delivery_unknown")
 WEEK = timedelta(days=7)
 LOOK_BACK = timedelta(days=31)
-# No letter is still of use, and so sent, longer than this after its time.
-SENT_WITHIN = timedelta(days=31)
 # A message a few minutes late must not push the next one past its hour.
 LATE_AT_MOST = timedelta(hours=1)
 STRANGERS_A_DAY = 50
@@ -48,18 +46,16 @@ _MOBILE = re.compile(r"\+47[49][0-9]{7}")
 MATTERS = ABOUT_CHECK_IN | {"meeting", "meeting_moved", "meeting_cancelled"}
 
 _SENT = cast(Table, Message.__table__).c
-_SENT_AT = func.coalesce(_SENT.settled_at, _SENT.next_attempt_at)
 # Whom they went to is looked at afterwards: asked for here, SQLite would go through the letters of all the patients there are.
 _SENT_LATELY = (
-    select(_SENT.patient_id, _SENT.relative_id, _SENT_AT)
+    select(_SENT.patient_id, _SENT.relative_id, _SENT.next_attempt_at)
     .where(
         _SENT.patient_id.in_(bindparam("patients", expanding=True)),
         _SENT.lane == "batch",
         _SENT.state.in_(MAY_HAVE_ARRIVED),
-        bindparam("due_since") < _SENT.next_attempt_at,
-        bindparam("since") < _SENT_AT,
+        bindparam("since") < _SENT.next_attempt_at,
     )
-    .order_by(_SENT_AT)
+    .order_by(_SENT.next_attempt_at)
 )
 
 
@@ -196,10 +192,13 @@ def takes_messages(person: Patient | Relative | Person, kind: str) -> bool:
 def sent_lately(
     db: Session, letters: Iterable[Message | Letter], now: datetime
 ) -> dict[UUID, list[datetime]]:
-    """When the patients these letters are for were last sent something unasked, or may have been; the oldest first."""
+    """When the patients these letters are for were last sent something unasked; the oldest first.
+
+    What counts: a letter of the batch lane, once, from its claim on, at the moment of its latest attempt, by whatever way; and
+    no more once it is known not to have arrived (refused, not found, undelivered, a push no device has acknowledged).
+    """
     found: dict[UUID, list[datetime]] = {letter.patient_id: [] for letter in letters if letter.patient_id}
-    since = now - LOOK_BACK
-    asked = {"patients": list(found), "since": since, "due_since": since - SENT_WITHIN}
+    asked = {"patients": list(found), "since": now - LOOK_BACK}
     for patient_id, relative_id, moment in db.connection().execute(_SENT_LATELY, asked).all():
         if relative_id is None:
             found[patient_id].append(moment)
