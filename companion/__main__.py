@@ -1,38 +1,30 @@
-"""The administrator's door: `python -m companion migrate | unit | professional | import | audit | doctor | …`."""
+"""The administrator's door: `python -m companion migrate | unit | professional | import | audit | doctor | …`.
+
+A command imports what it needs itself, so that every other one opens at once.
+"""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
-from pydantic import SecretStr, ValidationError
-from sqlalchemy import Engine, func, select
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.orm import Session, selectinload
 
-from companion import db as database
-from companion import library
 from companion.clock import SystemClock
-from companion.crypto import KeyRing
-from companion.errors import CompanionError, Conflict, Invalid, Misconfigured, NotFound
-from companion.models import DemoClock, Membership, Municipality, Professional, Unit
-from companion.models.places import UNIT_KINDS
+from companion.errors import CompanionError, Conflict, Invalid, NotFound
 from companion.rules.access import SYSTEM, Actor, Level
-from companion.settings import Settings
-from companion.use_cases.going_home import places
-from companion.use_cases.going_home.import_ import import_discharges
-from companion.use_cases.going_home.places import ROLES
-from companion.use_cases.keeping import privacy
-from companion.use_cases.people import programs
+from companion.rules.places import ROLES, UNIT_KINDS
 
-FINE, NOTE, BAD = "ok", "note", "FAIL"
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from companion.settings import Settings
+
 IMPORT = Actor(kind="integration", level=Level.high, name="import")
 _NOT_REACHED = (
     "The database cannot be used. Run 'python -m companion migrate'; 'python -m companion doctor' says more."
@@ -57,6 +49,12 @@ app.add_typer(integration_app, name="integration")
 @app.command()
 def migrate() -> None:
     """Bring the database up to date and load the municipalities; safe to run again."""
+    from sqlalchemy.orm import Session
+
+    from companion import db as database
+    from companion import library
+    from companion.use_cases.going_home import places
+
     with _told(), _engine() as engine:
         library.check_content()
         database.migrate(engine)
@@ -78,6 +76,8 @@ def unit_add(
     trust: Annotated[str | None, typer.Option(help="For a team that serves a whole health trust")] = None,
 ) -> None:
     """Add a ward or a team."""
+    from companion.use_cases.going_home import places
+
     with _told(), _session() as db:
         places.add_unit(
             db,
@@ -95,6 +95,10 @@ def unit_add(
 @unit_app.command("list")
 def unit_list() -> None:
     """Every unit, one a line."""
+    from sqlalchemy import select
+
+    from companion.models import Unit
+
     with _told(), _session() as db:
         for unit in db.scalars(select(Unit).order_by(Unit.kind, Unit.key)):
             print(
@@ -114,6 +118,8 @@ def professional_add(
     phone: Annotated[str | None, typer.Option()] = None,
 ) -> None:
     """Add somebody, or give somebody known more units."""
+    from companion.use_cases.going_home import places
+
     with _told(), _session() as db:
         person = places.add_professional(
             db,
@@ -122,7 +128,7 @@ def professional_add(
             title=title,
             units=unit,
             role=role,
-            settings=Settings(),
+            settings=_settings(),
             now=_now(db),
             phone=phone,
         )
@@ -132,6 +138,11 @@ def professional_add(
 @professional_app.command("list")
 def professional_list() -> None:
     """Everybody who works here, one a line."""
+    from sqlalchemy import select
+    from sqlalchemy.orm import selectinload
+
+    from companion.models import Membership, Professional
+
     with _told(), _session() as db:
         people = select(Professional).options(
             selectinload(Professional.memberships).joinedload(Membership.unit)
@@ -147,6 +158,8 @@ def integration_add(
     ward: Annotated[list[str], typer.Option(help="A ward's key; may be given several times")],
 ) -> None:
     """Add an account for a program, and print its token: this once, it is not kept."""
+    from companion.use_cases.people import programs
+
     with _told(), _session() as db:
         account, token = programs.add(db, name, ward, now=_now(db))
         print(
@@ -158,6 +171,8 @@ def integration_add(
 @integration_app.command("list")
 def integration_list() -> None:
     """Every account, one a line."""
+    from companion.use_cases.people import programs
+
     with _told(), _session() as db:
         for account in programs.accounts(db):
             state = f"revoked {account.revoked_at:%Y-%m-%d}" if account.revoked_at else "open"
@@ -167,6 +182,8 @@ def integration_list() -> None:
 @integration_app.command("revoke")
 def integration_revoke(name: str) -> None:
     """Shut an account for good; its token opens nothing any more."""
+    from companion.use_cases.people import programs
+
     with _told(), _session() as db:
         print(f"Revoked {programs.revoke(db, name, now=_now(db)).name}.")
 
@@ -179,11 +196,13 @@ def import_(
     now: Annotated[str, typer.Option(help="A moment, ISO 8601 with zone; the real time without")] = "",
 ) -> None:
     """Import discharges; a line per problem, then the counts as JSON. A bad row: nothing is imported, exit code 1."""
+    from companion.use_cases.going_home.import_ import import_discharges
+
     with _told(), _session() as db:
         moment = _moment(now) if now else _now(db)
         try:
             report = import_discharges(
-                db, IMPORT, file, partial=partial, dry_run=dry_run, settings=Settings(), now=moment
+                db, IMPORT, file, partial=partial, dry_run=dry_run, settings=_settings(), now=moment
             )
         except OSError as problem:
             raise _Refused(f"{file} cannot be read: {problem.strerror}") from None
@@ -198,8 +217,13 @@ def import_(
 @audit_app.command("verify")
 def audit_verify() -> None:
     """Walk the chain; exit 1 and the first broken place."""
-    with _told(), _engine() as engine, Session(engine) as db:
-        broken = privacy.verify_chain(db, _ring(Settings().require()))
+    from companion.crypto import KeyRing
+    from companion.use_cases.keeping import privacy
+
+    with _told(), _session() as db:
+        ready = _settings().require()
+        ring = KeyRing.parse(ready.keys.get_secret_value(), ready.index_key.get_secret_value())
+        broken = privacy.verify_chain(db, ring)
         count, head = privacy.chain_head(db)
     if broken is not None:
         print(f"Broken at event {broken}.")
@@ -210,6 +234,8 @@ def audit_verify() -> None:
 @app.command("export-patient")
 def export_patient(patient_id: UUID) -> None:
     """Print everything about a patient as JSON."""
+    from companion.use_cases.keeping import privacy
+
     with _told(), _session() as db:
         everything = privacy.export_patient(db, SYSTEM, patient_id, now=_now(db))
         print(json.dumps(everything, ensure_ascii=False, indent=1))
@@ -220,6 +246,8 @@ def erase_patient(
     patient_id: UUID, yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False
 ) -> None:
     """Forget what is not part of the patient record, and stop all messages. The record itself the law keeps."""
+    from companion.use_cases.keeping import privacy
+
     if not yes and sys.stdin.isatty():
         typer.confirm("This cannot be undone. Go on?", abort=True)
     with _told(), _session() as db:
@@ -233,10 +261,12 @@ def erase_patient(
 @app.command()
 def doctor() -> None:
     """Check configuration and database; exit 1 with what to do."""
-    checks = list(_checks())
-    for how, said in checks:
+    from companion.doctor import BAD, examine
+
+    findings = list(examine())
+    for how, said in findings:
         print(f"{how:4}  {said}")
-    if any(how == BAD for how, _ in checks):
+    if any(how == BAD for how, _ in findings):
         raise typer.Exit(1)
 
 
@@ -249,35 +279,47 @@ def _told() -> Iterator[None]:
     """What goes wrong is told in a sentence on stderr, with exit code 1; never a stack trace."""
     try:
         yield
-        return
-    except Invalid as invalid:
-        said = "; ".join(
-            f"{field.replace('_', ' ')}: {code.replace('_', ' ')}" for field, code in invalid.problems.items()
-        )
-    except NotFound as missing:
-        said = f"There is no such {missing}."
-    except Conflict as conflict:
-        said = f"Not done: {conflict.code.replace('_', ' ')}."
-    except CompanionError as refused:
-        said = str(refused)
-    except ValidationError as wrong:  # a ValueError, but about settings
-        said = "\n".join(_setting_problem(error["loc"], error["msg"]) for error in wrong.errors())
-    except (DBAPIError, ArgumentError, OSError):
-        said = _NOT_REACHED
-    except ValueError as sealed:
-        said = f"COMPANION_KEYS does not open what is stored: {sealed}."
-    print(said, file=sys.stderr)
-    raise typer.Exit(1)
+    except Exception as problem:
+        said = _sentence(problem)
+        if said is None:
+            raise
+        print(said, file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
-def _setting_problem(where: tuple[int | str, ...], said: str) -> str:
-    name = "_".join(str(part) for part in where).upper()
-    return f"COMPANION_{name}: {said}"
+def _sentence(problem: Exception) -> str | None:
+    from sqlalchemy.exc import DBAPIError
+
+    match problem:
+        case Invalid():
+            return "; ".join(
+                f"{field.replace('_', ' ')}: {code.replace('_', ' ')}"
+                for field, code in problem.problems.items()
+            )
+        case NotFound():
+            return f"There is no such {problem}."
+        case Conflict():
+            return f"Not done: {problem.code.replace('_', ' ')}."
+        case CompanionError():
+            return str(problem)
+        case DBAPIError() | OSError():
+            return _NOT_REACHED
+        case ValueError():
+            return f"COMPANION_KEYS does not open what is stored: {problem}."
+    return None
+
+
+def _settings() -> "Settings":
+    from companion.settings import Settings, read
+
+    return read(Settings)
 
 
 @contextmanager
-def _engine() -> Iterator[Engine]:
-    engine = database.make_engine(Settings())
+def _engine() -> Iterator["Engine"]:
+    from companion.db import make_engine
+
+    engine = make_engine(_settings())
     try:
         yield engine
     finally:
@@ -285,15 +327,19 @@ def _engine() -> Iterator[Engine]:
 
 
 @contextmanager
-def _session() -> Iterator[Session]:
+def _session() -> Iterator["Session"]:
     """One transaction, committed at the end."""
+    from sqlalchemy.orm import Session
+
     with _engine() as engine, Session(engine, expire_on_commit=False) as db, db.begin():
         yield db
 
 
-def _now(db: Session) -> datetime:
+def _now(db: "Session") -> datetime:
     """The machine's clock; in the demo as far ahead as the demo's clock has been moved."""
-    moved = db.get(DemoClock, 1) if Settings().environment == "demo" else None
+    from companion.models import DemoClock
+
+    moved = db.get(DemoClock, 1) if _settings().environment == "demo" else None
     return SystemClock().now() + timedelta(seconds=moved.shift_seconds if moved else 0)
 
 
@@ -305,107 +351,6 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise _Refused("--now has no time zone; write for example 2026-11-10T09:00:00+01:00")
     return moment
-
-
-def _ring(ready: Settings) -> KeyRing:
-    return KeyRing.parse(ready.keys.get_secret_value(), ready.index_key.get_secret_value())
-
-
-def _checks() -> Iterator[tuple[str, str]]:
-    """What was looked at and how it stands; a failed one says what to do."""
-    try:
-        settings = Settings()
-    except ValidationError as wrong:
-        for error in wrong.errors():
-            yield BAD, _setting_problem(error["loc"], error["msg"])
-        return
-    yield FINE, f"environment: {settings.environment}"
-    yield from _check_names()
-    yield from _check_keys(settings)
-    yield _check_address(settings)
-    try:
-        library.check_content()
-        yield FINE, "content: plan templates, questionnaires, municipalities"
-    except Misconfigured as problem:
-        yield BAD, f"content: {problem}"
-    yield from _check_database(settings)
-    yield (
-        NOTE,
-        "the post: 'python -m notifications doctor' looks at its settings, the provider and the dispatcher",
-    )
-
-
-def _check_names() -> Iterator[tuple[str, str]]:
-    known = {f"COMPANION_{name.upper()}" for name in Settings.model_fields}
-    for name in sorted(os.environ):
-        if name.startswith("COMPANION_") and name not in known:
-            yield BAD, f"{name} is not a setting; known are {', '.join(sorted(known))}"
-
-
-def _check_keys(settings: Settings) -> Iterator[tuple[str, str]]:
-    try:
-        ready = settings.require()
-        _ring(ready)
-    except Misconfigured as problem:
-        yield BAD, f"keys: {problem}"
-        return
-    invented = settings.keys.get_secret_value() == ""
-    yield (
-        FINE,
-        "keys: " + ("those of the demo, for invented people only" if invented else _masked(settings.keys)),
-    )
-
-
-def _masked(keys: SecretStr) -> str:
-    """Key ids without the keys."""
-    return ", ".join(f"{part.partition(':')[0].strip()}:***" for part in keys.get_secret_value().split(","))
-
-
-def _check_address(settings: Settings) -> tuple[str, str]:
-    address = urlsplit(settings.public_url)
-    if address.scheme not in ("http", "https") or not address.hostname:
-        return BAD, "COMPANION_PUBLIC_URL is not an address; write for example https://folge.example.no"
-    if settings.environment == "production" and address.scheme != "https":
-        return BAD, "COMPANION_PUBLIC_URL must begin with https: links in messages would not be safe"
-    return FINE, f"public address: {settings.public_url}"
-
-
-def _check_database(settings: Settings) -> Iterator[tuple[str, str]]:
-    try:
-        engine = database.make_engine(settings)
-    except Misconfigured:
-        return  # the keys have been told about
-    except Exception as problem:
-        yield BAD, f"COMPANION_DATABASE_URL cannot be read: {type(problem).__name__}"
-        return
-    shown = engine.url.render_as_string(hide_password=True)
-    try:
-        with Session(engine) as db:
-            connection = db.connection()
-            yield FINE, f"database: {shown}"
-            if not database.is_migrated(connection):
-                yield BAD, "database: not up to date; run 'python -m companion migrate'"
-                return
-            yield from _check_places(db)
-    except DBAPIError as problem:
-        yield BAD, f"database: {shown} cannot be reached ({type(problem.orig).__name__})"
-    finally:
-        engine.dispose()
-
-
-def _check_places(db: Session) -> Iterator[tuple[str, str]]:
-    if not db.scalar(select(func.count()).select_from(Municipality)):
-        yield BAD, "municipalities: none; run 'python -m companion migrate'"
-    if not db.scalar(select(func.count()).select_from(Unit).where(Unit.kind == "ward")):
-        yield NOTE, "units: no ward yet; add one with 'python -m companion unit add'"
-    unattended = db.scalars(
-        select(Unit.key)
-        .where(~select(Membership.id).where(Membership.unit_id == Unit.id).exists())
-        .order_by(Unit.key)
-    ).all()
-    if unattended:
-        # Silence must reach a human: what lands on these lists is read by nobody.
-        yield NOTE, f"units: nobody works yet in {', '.join(unattended)}"
 
 
 if __name__ == "__main__":

@@ -1,18 +1,20 @@
 """The database: engine, sessions, migrations. SQLite (WAL, FULL) and PostgreSQL on one code path."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 
 from companion.crypto import KeyRing
+from companion.errors import Misconfigured
 from companion.settings import Settings
+
+if TYPE_CHECKING:  # Alembic is imported by the few commands that need it.
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,10 +22,10 @@ _ROOT = Path(__file__).resolve().parent.parent
 def make_engine(settings: Settings, *, pool_size: int = 4, force_custom_plan: bool = False) -> Engine:
     """An engine that carries the keys of `settings`. `force_custom_plan` is for the dispatcher's connections on PostgreSQL.
 
-    Raises `Misconfigured` when the keys are missing or malformed.
+    Raises `Misconfigured` when the keys or the address are missing or malformed.
     """
     ready = settings.require()
-    url = make_url(ready.database_url)
+    url = _url(ready.database_url)
     options: dict[str, Any] = {
         "pool_size": pool_size,
         "max_overflow": 0,
@@ -47,26 +49,76 @@ def make_engine(settings: Settings, *, pool_size: int = 4, force_custom_plan: bo
     return engine
 
 
+def _url(address: str) -> URL:
+    """An address whose driver is there. One that cannot be read may hold a password, so it is not repeated."""
+    try:
+        url = make_url(address)
+        url.get_dialect().import_dbapi()
+    except (ArgumentError, ImportError, ValueError):
+        raise Misconfigured(
+            "COMPANION_DATABASE_URL cannot be read; write sqlite:///path or postgresql+psycopg://user@host/name"
+        ) from None
+    return url
+
+
 def make_sessions(engine: Engine) -> sessionmaker[Session]:
     """Sessions whose objects stay readable after commit."""
     return sessionmaker(engine, expire_on_commit=False)
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Brings the schema up to `revision`, in one transaction."""
+    """Brings the schema up to `revision`, in one transaction. Raises `Misconfigured` when it is one this code does not know."""
+    from alembic import command
+
     config = _alembic()
     with engine.begin() as connection:
+        if unknown := _unknown(connection):
+            raise Misconfigured(unknown)
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 
 
-def is_migrated(connection: Connection) -> bool:
-    """Whether the schema is the newest one this code knows."""
-    newest = ScriptDirectory.from_config(_alembic()).get_heads()
-    return set(MigrationContext.configure(connection).get_current_heads()) == set(newest)
+def schema_problem(connection: Connection) -> str | None:
+    """What is wrong with the schema and what to do, in a sentence; None when it is the newest this code knows."""
+    if unknown := _unknown(connection):
+        return unknown
+    if _standing(connection) != set(_history().get_heads()):
+        return "the database is not up to date: run 'python -m companion migrate'"
+    return None
 
 
-def _alembic() -> Config:
+def require_schema(engine: Engine) -> None:
+    """Raises `Misconfigured` with what to do unless the schema is the newest this code knows."""
+    with engine.connect() as connection:
+        if problem := schema_problem(connection):
+            raise Misconfigured(problem)
+
+
+def _unknown(connection: Connection) -> str | None:
+    known = {script.revision for script in _history().walk_revisions()}
+    if strange := _standing(connection) - known:
+        return (
+            f"the database has a schema that this version does not know ({', '.join(sorted(strange))}):"
+            " install the version that made it, or a newer one, and run 'python -m companion migrate'"
+        )
+    return None
+
+
+def _standing(connection: Connection) -> set[str]:
+    from alembic.runtime.migration import MigrationContext
+
+    return set(MigrationContext.configure(connection).get_current_heads())
+
+
+def _history() -> "ScriptDirectory":
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_alembic())
+
+
+def _alembic() -> "Config":
+    from alembic.config import Config
+
     config = Config(toml_file=str(_ROOT / "pyproject.toml"))
     config.set_main_option("script_location", str(_ROOT / "alembic"))
     return config

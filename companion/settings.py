@@ -1,13 +1,15 @@
 """What the domain reads from the environment (`COMPANION_*`)."""
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, TypeVar
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from companion.errors import Misconfigured
 from companion.rules.access import Level
 
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 Environment = Literal["production", "test", "demo"]
 
 # Keys for invented people only: `production` refuses to start without its own.
@@ -52,3 +54,24 @@ class Settings(BaseSettings):
     def allow_loopback(self) -> bool:
         """Whether a push service on this machine may be called; only where the people are invented."""
         return self.environment in ("demo", "test")
+
+
+def read(kind: type[AnySettings], *within: type[BaseSettings]) -> AnySettings:
+    """Settings as the environment has them; `within` are kinds that are read as a part of it.
+
+    Raises `Misconfigured` with a sentence for every one that cannot be read.
+    """
+    try:
+        return kind()
+    except ValidationError as wrong:
+        kinds: tuple[type[BaseSettings], ...] = (kind, *within)
+        named = {one.__name__: one for one in kinds}
+        raise Misconfigured("\n".join(_problems(named[wrong.title], wrong))) from None
+
+
+def _problems(kind: type[BaseSettings], wrong: ValidationError) -> Iterator[str]:
+    prefix = kind.model_config["env_prefix"]
+    # Never what was given: it may be a secret.
+    for error in wrong.errors(include_input=False, include_context=False, include_url=False):
+        name = "_".join(str(part) for part in error["loc"]).upper()
+        yield f"{name if name.startswith(prefix) else prefix + name}: {error['msg']}"

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from companion.db import is_migrated
+from companion.db import schema_problem
 from companion.errors import Misconfigured
 from companion.models import Heartbeat
 from companion.settings import Settings as CompanionSettings
@@ -304,10 +304,10 @@ def look_at_database(engine: Engine) -> Finding:
     shown = engine.url.render_as_string(hide_password=True)
     try:
         with engine.connect() as connection:
-            if not is_migrated(connection):
-                return Finding("FAIL", "database: not up to date; run 'python -m companion migrate'")
-    except DBAPIError as problem:
-        kind = type(problem.orig).__name__
+            if problem := schema_problem(connection):
+                return Finding("FAIL", problem)
+    except DBAPIError as away:
+        kind = type(away.orig).__name__
         return Finding(
             "FAIL",
             f"database: {shown} cannot be reached ({kind}); look at COMPANION_DATABASE_URL and the server",

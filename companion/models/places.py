@@ -5,8 +5,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from companion.models.base import Base, Identified
 
-UNIT_KINDS = ("ward", "art", "municipal_rehab", "coordinating_unit", "private_rehab")
-
 
 class Municipality(Base):
     """A municipality by its four-digit number (map of 2024)."""

@@ -11,13 +11,12 @@ from sqlalchemy.orm import Session
 from companion import library
 from companion.errors import Conflict, Invalid, NotFound
 from companion.models import Membership, Municipality, Professional, Unit
-from companion.models.places import UNIT_KINDS
 from companion.rules import national_id as national_ids
 from companion.rules.cadence import local_day
+from companion.rules.places import ROLES, UNIT_KINDS
 from companion.settings import Settings
 from companion.use_cases.people.typed import clean, phone_number
 
-ROLES = ("staff", "therapist", "admin")
 _LONGEST_KEY, _LONGEST_NAME, _LONGEST_TITLE, _LONGEST_HOURS = 60, 120, 60, 60
 
 
