@@ -1,7 +1,7 @@
 """The database: engine, sessions, migrations. SQLite (WAL, FULL) and PostgreSQL on one code path."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -16,6 +16,13 @@ if TYPE_CHECKING:  # Alembic is imported by the few commands that need it.
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
+SchemaState = Literal["ready", "none", "old", "unknown"]
+_WHAT_TO_DO = {
+    "none": "the database has no tables yet: run 'python -m companion migrate'",
+    "old": "the database is not up to date: run 'python -m companion migrate'",
+    "unknown": "the database has been used by a newer version than this one: install that version,"
+    " and run 'python -m companion migrate'",
+}
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -72,36 +79,33 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
     config = _alembic()
     with engine.begin() as connection:
-        if unknown := _unknown(connection):
-            raise Misconfigured(unknown)
+        if schema_state(connection) == "unknown":
+            raise Misconfigured(_WHAT_TO_DO["unknown"])
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 
 
+def schema_state(connection: Connection) -> SchemaState:
+    """Whether there is a schema, and whether it is the newest this code knows (`ready`)."""
+    history = _history()
+    standing = _standing(connection)
+    if standing == set(history.get_heads()):
+        return "ready"
+    if standing - {script.revision for script in history.walk_revisions()}:
+        return "unknown"
+    return "old" if standing else "none"
+
+
 def schema_problem(connection: Connection) -> str | None:
-    """What is wrong with the schema and what to do, in a sentence; None when it is the newest this code knows."""
-    if unknown := _unknown(connection):
-        return unknown
-    if _standing(connection) != set(_history().get_heads()):
-        return "the database is not up to date: run 'python -m companion migrate'"
-    return None
+    """What is wrong with the schema and what to do, in a sentence; None when it is `ready`."""
+    return _WHAT_TO_DO.get(schema_state(connection))
 
 
 def require_schema(engine: Engine) -> None:
-    """Raises `Misconfigured` with what to do unless the schema is the newest this code knows."""
+    """Raises `Misconfigured` with what to do unless the schema is `ready`."""
     with engine.connect() as connection:
         if problem := schema_problem(connection):
             raise Misconfigured(problem)
-
-
-def _unknown(connection: Connection) -> str | None:
-    known = {script.revision for script in _history().walk_revisions()}
-    if strange := _standing(connection) - known:
-        return (
-            f"the database has a schema that this version does not know ({', '.join(sorted(strange))}):"
-            " install the version that made it, or a newer one, and run 'python -m companion migrate'"
-        )
-    return None
 
 
 def _standing(connection: Connection) -> set[str]:

@@ -1,4 +1,7 @@
-"""The dispatcher's door: `python -m notifications run | tick [--now ISO8601] | status | report | doctor`."""
+"""The dispatcher's door: `python -m notifications run | tick [--now ISO8601] | status | report | doctor`.
+
+A command imports what it needs itself, so that every other one opens at once.
+"""
 
 import asyncio
 import json
@@ -10,31 +13,21 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
-import uvloop
-from sqlalchemy import Engine, select
-from sqlalchemy.exc import ArgumentError, OperationalError
-from sqlalchemy.orm import Session, sessionmaker
 
 from companion.clock import Clock, FixedClock, ShiftedClock, SystemClock
-from companion.db import make_engine, make_sessions
 from companion.errors import Misconfigured
-from companion.models import Circuit, DemoClock, Unit
-from companion.rules.cadence import local_day
-from companion.settings import Settings as CompanionSettings
-from companion.worklists import report as days_of
-from notifications import circuit, inbound, rehearsal
-from notifications import doctor as checks
-from notifications import vapid as vapid_keys
-from notifications.alone import alone
-from notifications.channels import Channel
-from notifications.channels.sandbox import SandboxChannel, SandboxPush
-from notifications.dispatcher import Dispatcher
-from notifications.outbox import Outbox, count_by_state
-from notifications.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from companion.settings import Settings as CompanionSettings
+    from notifications.channels import Channel
+    from notifications.dispatcher import Dispatcher
+    from notifications.doctor import Finding
 
 PAUSE = 1.0
 PAUSE_IN_DEMO = 0.2
@@ -48,8 +41,12 @@ class House:
     """What every door needs: settings, the database, and the clock of this environment."""
 
     def __init__(self) -> None:
-        self.companion = checks.read(CompanionSettings, "COMPANION_")
-        self.settings = checks.read(Settings, "NOTIFICATIONS_")
+        from companion.db import make_engine, make_sessions
+        from companion.settings import Settings, read
+        from notifications.settings import read_settings
+
+        self.companion = read(Settings)
+        self.settings = read_settings()
         if self.companion.environment == "production" and self.settings.sms == "sandbox":
             raise Misconfigured(
                 "NOTIFICATIONS_SMS is not set to twilio: in production nothing would reach anybody"
@@ -64,9 +61,11 @@ class House:
         with self.sessions() as db:
             return _clock(self.companion, db)
 
-    def channel(self) -> Channel:
+    def channel(self) -> "Channel":
         """The chosen way out; call it inside the loop."""
         if self.settings.sms == "sandbox":
+            from notifications.channels.sandbox import SandboxChannel
+
             return SandboxChannel(self.sessions)
         # The SDK is large; the demo never loads it.
         from notifications.channels.sms import TwilioChannel
@@ -77,8 +76,10 @@ class House:
             self.settings.in_flight + self.settings.codes_in_flight,
         )
 
-    def push(self) -> Channel | None:
+    def push(self) -> "Channel | None":
         """The way to people's devices, when we have a key; call it inside the loop. In the demo also to the invented ones."""
+        from notifications.channels.sandbox import SandboxPush
+
         real: Channel | None = None
         if self.settings.vapid.ready:
             # It brings a second HTTP client with it; nobody without a key loads it.
@@ -88,8 +89,11 @@ class House:
         return SandboxPush(self.sessions, real) if self.settings.sms == "sandbox" else real
 
     @asynccontextmanager
-    async def dispatcher(self) -> AsyncIterator[Dispatcher]:
+    async def dispatcher(self) -> AsyncIterator["Dispatcher"]:
         """A dispatcher with its channels, which it lets go of at the end."""
+        from notifications.dispatcher import Dispatcher
+        from notifications.outbox import Outbox
+
         async with AsyncExitStack() as stack:
             channel, push = self.channel(), self.push()
             for one in filter(None, (channel, push)):
@@ -102,6 +106,8 @@ class House:
 @app.command()
 def run() -> None:
     """Carry what is due until told to stop; SIGTERM finishes what is in flight. On SQLite there can be only one."""
+    import uvloop
+
     house = _house()
     with _told(house), _alone(house, "run"):
         uvloop.run(_run(house))
@@ -112,6 +118,8 @@ def tick(
     now: Annotated[str, typer.Option(help="A moment, ISO 8601 with zone; the real time without")] = "",
 ) -> None:
     """Let everything due at that time happen, deliver it, print what came of it. On SQLite not beside a `run`."""
+    import uvloop
+
     house = _house()
     clock: Clock = FixedClock(_moment(now)) if now else house.clock()
     with _told(house), _alone(house, "tick"):
@@ -124,12 +132,16 @@ def tick(
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="As one line of JSON")] = False) -> None:
     """How many messages are in each state, and how the batch lane (`circuit`) and what came in stand."""
+    from companion.models import Circuit
+    from notifications.circuit import LANE
+    from notifications.status import count_by_state, failing_replies
+
     with _house().sessions() as db:
-        row = db.get(Circuit, circuit.LANE)
+        row = db.get(Circuit, LANE)
         states: dict[str, int | str] = {
             **count_by_state(db),
             "circuit": row.state if row else "closed",
-            "inbound_failing": inbound.failing(db),
+            "inbound_failing": failing_replies(db),
         }
     print(
         json.dumps(states)
@@ -144,6 +156,12 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="As one line of JSON")] = False,
 ) -> None:
     """What became of a day's letters, unit by unit, in numbers; a patient whom two units follow counts in both."""
+    from sqlalchemy import select
+
+    from companion.models import Unit
+    from companion.rules.cadence import local_day
+    from companion.worklists import report as days_of
+
     house = _house()
     today = local_day(house.clock().now())
     wanted = _day(day, today) if day else today
@@ -173,13 +191,17 @@ def doctor() -> None:
 @app.command()
 def vapid() -> None:
     """Make a key for Web Push; what it prints goes into the environment, and is kept as other secrets are."""
-    made = vapid_keys.new_key()
+    from notifications.vapid import new_key
+
+    made = new_key()
     print(f"VAPID_PRIVATE_KEY={made}\nVAPID_SUBJECT=mailto:")
 
 
 @app.command()
 def rehearse() -> None:
     """Demo only: fill an empty database with the invented ward and the weeks it has behind it."""
+    from notifications import rehearsal
+
     house = _house()
     if house.companion.environment != "demo":
         print("Only in the demo: set COMPANION_ENVIRONMENT=demo", file=sys.stderr)
@@ -195,6 +217,8 @@ def rehearse() -> None:
 @contextmanager
 def _alone(house: House, doing: str) -> Iterator[None]:
     """Where only one may carry, it is us; otherwise the sentence that says so, and the end."""
+    from notifications.alone import alone
+
     with ExitStack() as stack:
         try:
             stack.enter_context(alone(house.engine, doing))
@@ -205,16 +229,20 @@ def _alone(house: House, doing: str) -> Iterator[None]:
 
 
 async def _rehearse(house: House) -> None:
+    from notifications import rehearsal
+
     async with house.dispatcher() as dispatcher:
         await rehearsal.rehearse(house.sessions, house.companion, dispatcher, now=SystemClock().now())
 
 
 async def _run(house: House) -> None:
+    from notifications.doctor import wait_for_database
+
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     watching = await _greet_provider(house, stop)
-    await checks.wait_for_database(house.engine, stop)
+    await wait_for_database(house.engine, stop)
     try:
         async with house.dispatcher() as dispatcher:
             pause = PAUSE_IN_DEMO if house.companion.environment == "demo" else PAUSE
@@ -225,6 +253,9 @@ async def _run(house: House) -> None:
 
 
 async def _tick(house: House, clock: Clock) -> Counter[str]:
+    from companion.db import require_schema
+
+    require_schema(house.engine)
     if watching := await _greet_provider(house, asyncio.Event()):
         watching.cancel()
     async with house.dispatcher() as dispatcher:
@@ -233,6 +264,8 @@ async def _tick(house: House, clock: Clock) -> Counter[str]:
 
 async def _greet_provider(house: House, stop: asyncio.Event) -> "asyncio.Task[None] | None":
     """Raises `Misconfigured` when the provider will never take anything from us; in trouble that may pass it is watched."""
+    from notifications import doctor as checks
+
     if house.settings.sms != "twilio":
         return None
     found = await checks.ask_provider(house.settings.twilio, SystemClock().now())
@@ -240,7 +273,7 @@ async def _greet_provider(house: House, stop: asyncio.Event) -> "asyncio.Task[No
     return checks.watch_provider(house.settings.twilio, found, SystemClock().now, stop)
 
 
-def _refuse(found: list[checks.Finding]) -> None:
+def _refuse(found: "list[Finding]") -> None:
     if hopeless := [one.said for one in found if one.hopeless]:
         raise Misconfigured("\n".join(hopeless))
 
@@ -248,24 +281,30 @@ def _refuse(found: list[checks.Finding]) -> None:
 @contextmanager
 def _told(house: House) -> Iterator[None]:
     """Where nothing could ever come of it: the sentences that say so, and the end."""
+    from notifications.doctor import look_at_settings
+
     try:
-        _refuse(checks.look_at_settings(house.companion, house.settings))
+        _refuse(look_at_settings(house.companion, house.settings))
         yield
     except Misconfigured as problem:
         print(problem, file=sys.stderr)
         raise typer.Exit(2) from None
 
 
-def _examine() -> Iterator[checks.Finding]:
+def _examine() -> "Iterator[Finding]":
+    from companion.settings import Settings, read
+    from notifications import doctor as checks
+    from notifications.settings import read_settings
+
     companion = settings = None
     try:
-        companion = checks.read(CompanionSettings, "COMPANION_")
+        companion = read(Settings)
     except Misconfigured as problem:
-        yield from (checks.Finding("FAIL", said) for said in str(problem).splitlines())
+        yield from checks.failures(problem)
     try:
-        settings = checks.read(Settings, "NOTIFICATIONS_")
+        settings = read_settings()
     except Misconfigured as problem:
-        yield from (checks.Finding("FAIL", said) for said in str(problem).splitlines())
+        yield from checks.failures(problem)
     if companion and settings:
         found = checks.look_at_settings(companion, settings, os.environ)
         yield from found
@@ -275,11 +314,16 @@ def _examine() -> Iterator[checks.Finding]:
         yield from _examine_database(companion)
 
 
-def _examine_database(companion: CompanionSettings) -> Iterator[checks.Finding]:
+def _examine_database(companion: "CompanionSettings") -> "Iterator[Finding]":
+    from sqlalchemy.orm import Session
+
+    from companion.db import make_engine
+    from notifications import doctor as checks
+
     try:
         engine = make_engine(companion)
-    except (Misconfigured, ArgumentError, ImportError, ValueError) as problem:
-        yield checks.Finding("FAIL", _unusable(problem))
+    except Misconfigured as problem:
+        yield from checks.failures(problem)
         return
     found = checks.look_at_database(engine)
     yield found
@@ -290,22 +334,17 @@ def _examine_database(companion: CompanionSettings) -> Iterator[checks.Finding]:
     engine.dispose()
 
 
-def _unusable(problem: Exception) -> str:
-    """What is wrong with the database's address or the keys; an address that cannot be read may hold a password."""
-    if isinstance(problem, Misconfigured):
-        return str(problem)
-    return (
-        "COMPANION_DATABASE_URL cannot be read; write sqlite:///path or postgresql+psycopg://user@host/name"
-    )
-
-
-def _clock(companion: CompanionSettings, db: Session) -> Clock:
+def _clock(companion: "CompanionSettings", db: "Session") -> Clock:
     """The machine's; in the demo as far ahead as the demo's clock has been moved."""
+    from companion.models import DemoClock
+
     moved = db.get(DemoClock, 1) if companion.environment == "demo" else None
     return ShiftedClock(timedelta(seconds=moved.shift_seconds)) if moved else SystemClock()
 
 
 def _house() -> House:
+    import structlog
+
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -316,8 +355,8 @@ def _house() -> House:
     )
     try:
         return House()
-    except (Misconfigured, ArgumentError, ImportError, ValueError) as problem:
-        print(_unusable(problem), file=sys.stderr)
+    except Misconfigured as problem:
+        print(problem, file=sys.stderr)
         raise typer.Exit(2) from None
 
 
@@ -342,15 +381,23 @@ def _day(text: str, today: date) -> date:
 
 
 def main() -> None:
-    """The command line; an unreachable database is one sentence, not a stack trace."""
+    """The command line; a database that cannot be used is one sentence, not a stack trace."""
     try:
         app()
-    except OperationalError as error:
-        print(
-            f"The database cannot be used ({type(error.orig).__name__}). Has `python -m companion migrate` been run?",
-            file=sys.stderr,
-        )
+    except Exception as error:
+        said = _sentence(error)
+        if said is None:
+            raise
+        print(said, file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _sentence(error: Exception) -> str | None:
+    from sqlalchemy.exc import DBAPIError
+
+    if isinstance(error, DBAPIError):
+        return f"The database cannot be used ({type(error.orig).__name__}). Has `python -m companion migrate` been run?"
+    return None
 
 
 if __name__ == "__main__":

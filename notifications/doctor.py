@@ -9,26 +9,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import Literal, TypeVar
+from typing import Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
-import aiohttp
 import structlog
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from companion.db import schema_problem
+from companion.db import schema_problem, schema_state
 from companion.errors import Misconfigured
 from companion.models import Heartbeat
 from companion.settings import Settings as CompanionSettings
 from companion.worklists import standing
 from companion.worklists.post import DISPATCHER_SEEN_WITHIN
-from notifications import inbound
 from notifications.outbox import BEGIN_WITHIN, LEASE
 from notifications.settings import Settings, TwilioSettings, VapidSettings
+from notifications.status import failing_replies
 from notifications.vapid import public_key
 
 MOST_PER_SECOND = 10_000.0
@@ -37,7 +34,6 @@ CLOCKS_DIFFER_AT_MOST = timedelta(minutes=5)
 LEASES_DIFFER_AT_MOST = timedelta(seconds=20)
 SAY_EVERY = 60.0
 LOOK_EVERY = 2.0
-_PATIENCE = aiohttp.ClientTimeout(total=5, sock_connect=3)
 _OWN_SERVERS = ("twilio.com",)
 _ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}")
 _SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
@@ -45,8 +41,6 @@ _TOKEN = re.compile(r"[0-9a-zA-Z]{32,}")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 # What a network shows as the sender's name; it must have a letter.
 _NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +\-_&]{1,11}")
-
-AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 log = structlog.get_logger()
 
@@ -63,20 +57,9 @@ class Finding:
         return f"{self.how:4}  {self.said}"
 
 
-def read(kind: type[AnySettings], prefix: str) -> AnySettings:
-    """Settings from the environment. Raises `Misconfigured` with a sentence for every one that cannot be read."""
-    try:
-        return kind()
-    except ValidationError as wrong:
-        raise Misconfigured("\n".join(_setting_problems(prefix, wrong))) from None
-
-
-def _setting_problems(prefix: str, wrong: ValidationError) -> Iterator[str]:
-    prefix = {"TwilioSettings": "TWILIO_", "VapidSettings": "VAPID_"}.get(wrong.title, prefix)
-    # Never what was given: it may be a secret.
-    for error in wrong.errors(include_input=False, include_context=False, include_url=False):
-        name = "_".join(str(part) for part in error["loc"]).upper()
-        yield f"{name if name.startswith(prefix) else prefix + name}: {error['msg']}"
+def failures(problem: Misconfigured) -> list[Finding]:
+    """What could not be read, a line each."""
+    return [Finding("FAIL", said) for said in str(problem).splitlines()]
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -248,11 +231,15 @@ def _names(names: Iterable[str]) -> Iterator[Finding]:
 
 async def ask_provider(twilio: TwilioSettings, now: datetime) -> list[Finding]:
     """Asks for a list of one message, of which nothing is read: whether the key is taken, and what the time is there."""
+    # Where everything stays in the sandbox nobody is asked.
+    import aiohttp
+
     url = f"{twilio.api_base.rstrip('/')}/2010-04-01/Accounts/{quote(twilio.account_sid, safe='')}/Messages.json"
+    patience = aiohttp.ClientTimeout(total=5, sock_connect=3)
     key = aiohttp.encode_basic_auth(twilio.account_sid, twilio.auth_token.get_secret_value())
     try:
         async with (
-            aiohttp.ClientSession(timeout=_PATIENCE, headers={"Authorization": key}) as session,
+            aiohttp.ClientSession(timeout=patience, headers={"Authorization": key}) as session,
             session.get(url, params={"PageSize": "1"}, allow_redirects=False) as answer,
         ):
             status, date = answer.status, answer.headers.get("Date", "")
@@ -305,7 +292,8 @@ def look_at_database(engine: Engine) -> Finding:
     try:
         with engine.connect() as connection:
             if problem := schema_problem(connection):
-                return Finding("FAIL", problem)
+                # One that is not there yet may be on its way; one of another version stays as it is.
+                return Finding("FAIL", problem, hopeless=schema_state(connection) != "none")
     except DBAPIError as away:
         kind = type(away.orig).__name__
         return Finding(
@@ -357,7 +345,7 @@ def look_at_post(db: Session, now: datetime, real_now: datetime) -> Iterator[Fin
         yield Finding(
             "FAIL", "push: a push service does not accept our key; everything goes by SMS. Look at VAPID_*"
         )
-    if failing := inbound.failing(db):
+    if failing := failing_replies(db):
         yield Finding("note", f"replies: {failing} could not be handled yet; they are tried again")
 
 
@@ -365,13 +353,18 @@ def look_at_post(db: Session, now: datetime, real_now: datetime) -> Iterator[Fin
 
 
 async def wait_for_database(engine: Engine, stop: asyncio.Event) -> None:
-    """Returns when there is one, or it is time to stop; says once a minute what it waits for."""
+    """Returns when there is one, or it is time to stop; says once a minute what it waits for.
+
+    Raises `Misconfigured` when it is one that waiting will not make ours.
+    """
     said_at: float | None = None
     clock = asyncio.get_running_loop().time
     while not stop.is_set():
         found = await asyncio.to_thread(look_at_database, engine)
         if found.how == "ok":
             return
+        if found.hopeless:
+            raise Misconfigured(found.said)
         if said_at is None or clock() - said_at >= SAY_EVERY:
             said_at = clock()
             log.warning("waiting", said=found.said)

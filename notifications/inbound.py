@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from companion.use_cases.replies import heard as reply
@@ -35,12 +35,6 @@ def handle(db: Session, now: datetime, limit: int = 100, act: Act = reply.receiv
         .with_for_update(skip_locked=True)
     ).all()
     return sum(_handled(db, inbound, now, act) for inbound in waiting)
-
-
-def failing(db: Session) -> int:
-    """How many have failed and wait to be tried again."""
-    waiting = select(func.count()).where(Inbound.handled_at.is_(None), Inbound.tries > 0)
-    return db.scalar(waiting) or 0
 
 
 def _handled(db: Session, inbound: Inbound, now: datetime, act: Act) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 from companion.models import CheckIn, Meeting, Message, Patient, Relative
-from companion.models.messages import MESSAGE_STATES, UNDERWAY
+from companion.models.messages import UNDERWAY
 from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases.messages import letter as post
@@ -672,9 +672,3 @@ def wipe_bodies(db: Session, now: datetime, limit: int = 500) -> int:
         .execution_options(synchronize_session=False)
     )
     return len(ids)
-
-
-def count_by_state(db: Session) -> dict[str, int]:
-    """How many messages are in each state; states without any are 0."""
-    found = dict(db.execute(select(Message.state, func.count()).group_by(Message.state)).all())
-    return {state: found.get(state, 0) for state in MESSAGE_STATES}

@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from companion.errors import Misconfigured
+from companion.settings import read
 
 
 class TwilioSettings(BaseSettings):
@@ -77,3 +78,8 @@ class Settings(BaseSettings):
     institution: str = "UNN"
     twilio: TwilioSettings = Field(default_factory=TwilioSettings)
     vapid: VapidSettings = Field(default_factory=VapidSettings)
+
+
+def read_settings() -> Settings:
+    """The post's settings as the environment has them. Raises `Misconfigured` with a sentence for each that cannot be read."""
+    return read(Settings, TwilioSettings, VapidSettings)

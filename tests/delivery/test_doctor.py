@@ -23,8 +23,8 @@ from companion.db import make_engine, migrate
 from companion.errors import Misconfigured
 from companion.models import Circuit, Heartbeat
 from companion.settings import Settings as CompanionSettings
+from companion.settings import read
 from companion.use_cases.messages import message
-from notifications import doctor
 from notifications.doctor import (
     Finding,
     ask_provider,
@@ -200,7 +200,7 @@ def test_read_names_the_setting_of_the_part_it_belongs_to() -> None:
         needed: int
 
     with pytest.raises(Misconfigured, match="NEEDED: Field required"):
-        doctor.read(Picky, "TWILIO_")
+        read(Picky)
 
 
 # --- the provider ---------------------------------------------------------------------------------------------------------

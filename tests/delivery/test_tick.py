@@ -26,6 +26,7 @@ from notifications.channels.sandbox import (
 )
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, SandboxMessage
+from notifications.status import failing_replies
 from tests.delivery.conftest import MakeDispatcher
 from tests.use_cases.small_ward import SmallWard, at
 
@@ -284,7 +285,7 @@ def test_an_inbound_that_cannot_be_handled_does_not_hold_up_a_stop(
             tick(ward, dispatcher, at(0) + timedelta(minutes=minutes))
     events = Counter(line["event"] for line in logs)
     assert (events["inbound_failed"], events["inbound_reaches_nobody"]) == (4, 2)
-    assert inbound.failing(ward.db) == 1
+    assert failing_replies(ward.db) == 1
 
 
 def test_an_inbound_our_rules_fail_on_reaches_a_human_as_it_stands(ward: SmallWard) -> None:
