@@ -23,10 +23,8 @@ from companion.models import Heartbeat
 from companion.settings import Settings as CompanionSettings
 from companion.worklists import standing
 from companion.worklists.post import DISPATCHER_SEEN_WITHIN
-from notifications.outbox import BEGIN_WITHIN, LEASE
 from notifications.settings import Settings, TwilioSettings, VapidSettings
 from notifications.status import failing_replies
-from notifications.vapid import public_key
 
 MOST_PER_SECOND = 10_000.0
 MOST_IN_FLIGHT = 1_000
@@ -123,6 +121,8 @@ def _base(twilio: TwilioSettings) -> Iterator[Finding]:
 
 
 def _account(twilio: TwilioSettings) -> Iterator[Finding]:
+    from notifications.outbox import BEGIN_WITHIN, LEASE
+
     token, following = twilio.auth_token.get_secret_value(), twilio.auth_token_next.get_secret_value()
     where = "copy it from Twilio's console"
     if not twilio.account_sid:
@@ -201,6 +201,8 @@ def _vapid(vapid: VapidSettings) -> Iterator[Finding]:
 
 def _unread(vapid: VapidSettings) -> str:
     """What is wrong with the key; empty when it does."""
+    from notifications.vapid import public_key
+
     if not vapid.private_key.get_secret_value():
         return "VAPID_SUBJECT is set, VAPID_PRIVATE_KEY is not; make one with: python -m notifications vapid"
     try:
