@@ -9,6 +9,8 @@ ZONE = "Europe/Oslo"
 OSLO = ZoneInfo(ZONE)
 REMIND_AFTER_HOURS = 24
 GIVE_UP_AFTER_HOURS = 48
+# For so long every word heard makes us wait anew; then somebody who goes on writing without an end had better be phoned.
+LISTEN_AT_MOST = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,11 @@ def to_local(instant: datetime) -> datetime:
 def local_day(instant: datetime) -> date:
     """The Norwegian date at an instant."""
     return to_local(instant).date()
+
+
+def silent_from(sent: datetime, heard_at: datetime | None) -> datetime:
+    """From when silence is counted after something was sent: from the last word heard, which cannot go on for ever."""
+    return min(max(sent, heard_at or sent), sent + LISTEN_AT_MOST)
 
 
 def remind_at(asked_at: datetime, after_hours: int = REMIND_AFTER_HOURS) -> datetime:

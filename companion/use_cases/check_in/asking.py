@@ -1,5 +1,8 @@
 """The tick: check-ins are asked, reminded once, and given up.
 
+Each one asked comes to an end: answered; skipped, because the plan rests or is over or the person is asked anew; put off, at
+most `POSTPONE_AT_MOST` times; or given up, and then a human has an open case or has closed one. By when, `remind_at` and
+`give_up_at` say: whatever was sent, undeliverable or not, and however long somebody goes on writing.
 A patient has one open check-in: asking a new one gives up the older. What fell due while nobody was looking is not made up
 for in a burst: of several overdue ones the latest is asked and the earlier are skipped, and one that is more than
 `TOO_LATE` overdue is not asked at all but put before the ward.
@@ -49,7 +52,7 @@ def ask_due(db: Session, now: datetime, limit: int = BATCH) -> int:
     for _, group in groupby(all_due, key=lambda check_in: check_in.patient_id):
         *earlier, latest = group
         for check_in in earlier:
-            check_in.state, check_in.ended_at = "skipped", now
+            _skip(db, check_in, now)
         if latest.due_at < now - TOO_LATE:
             _give_up(db, latest, now, code="not_asked")
         else:
@@ -108,14 +111,14 @@ def _remind_after(
     asked_at: datetime, heard_at: datetime | None, own_hour: time, template: cadence.PlanTemplate
 ) -> datetime:
     sent = next_allowed("check_in", asked_at, own_hour)
-    return cadence.remind_at(max(sent, heard_at or sent), template.remind_after_hours)
+    return cadence.remind_at(cadence.silent_from(sent, heard_at), template.remind_after_hours)
 
 
 def _give_up_after(
     reminded_at: datetime, heard_at: datetime | None, own_hour: time, template: cadence.PlanTemplate
 ) -> datetime:
     sent = next_allowed("reminder", reminded_at, own_hour)
-    return cadence.give_up_at(max(sent, heard_at or sent), template.give_up_after_hours)
+    return cadence.give_up_at(cadence.silent_from(sent, heard_at), template.give_up_after_hours)
 
 
 def _with_person(statement: Select[CheckIn]) -> Select[CheckIn]:
@@ -175,7 +178,7 @@ def _ask(db: Session, check_in: CheckIn, now: datetime) -> None:
         if other.state == "asked":
             _give_up(db, other, now, code="no_answer")
         else:
-            other.state, other.ended_at = "skipped", now
+            _skip(db, other, now)
     check_in.state, check_in.asked_at, check_in.reminded_at = "asked", now, None
     db.flush()
     remind = required(remind_at(check_in))
@@ -220,14 +223,25 @@ def _still_queued(db: Session, check_in: CheckIn, kind: str) -> bool:
     return db.scalars(queued.limit(1)).first() is not None
 
 
+def _skip(db: Session, check_in: CheckIn, now: datetime) -> None:
+    """Ends it for a later one."""
+    _read(db, check_in, now)
+    check_in.state, check_in.ended_at = "skipped", now
+
+
+def _read(db: Session, check_in: CheckIn, now: datetime) -> int:
+    """Answers given before the person stopped are read all the same; how many there are."""
+    if not check_in.answers:
+        return 0
+    asking = asking_of(db, check_in)
+    record_measures(db, check_in, asking, "patient", check_in.patient_id, now)
+    raise_reasons(db, check_in, asking, now)
+    return len(asking.counted)
+
+
 def _give_up(db: Session, check_in: CheckIn, now: datetime, *, code: str) -> None:
-    """Ends it. Answers given before the person stopped are read all the same; the ward is told unless it knows."""
-    answered = 0
-    if check_in.answers:
-        asking = asking_of(db, check_in)
-        answered = len(asking.counted)
-        record_measures(db, check_in, asking, "patient", check_in.patient_id, now)
-        raise_reasons(db, check_in, asking, now)
+    """Ends it, and tells the ward unless it knows."""
+    answered = _read(db, check_in, now)
     check_in.state, check_in.ended_at = "expired", now
     if not already_told(db, check_in):
         tell_ward(db, check_in, code, now, day=check_in.day, answered=answered)

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from companion import library
@@ -55,8 +55,16 @@ def tell_ward(db: Session, check_in: CheckIn, code: str, now: datetime, **params
 
 
 def already_told(db: Session, check_in: CheckIn) -> bool:
-    """Whether a human has been told to phone about this very check-in."""
-    told = select(Flag.id).where(Flag.check_in_id == check_in.id, Flag.code.in_(ALREADY_TOLD))
+    """Whether a human is to phone about this very check-in, or has seen to it since it was asked.
+
+    A case that was closed because a letter arrived after all, or before the person was asked anew, tells nobody of silence.
+    """
+    seen_to = and_(Flag.claimed_by_id.is_not(None), Flag.closed_at >= (check_in.asked_at or check_in.due_at))
+    told = select(Flag.id).where(
+        Flag.check_in_id == check_in.id,
+        Flag.code.in_(ALREADY_TOLD),
+        or_(Flag.state != "closed", seen_to),
+    )
     return db.scalars(told.limit(1)).first() is not None
 
 

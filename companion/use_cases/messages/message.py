@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, func, select
+from sqlalchemy import Table, and_, bindparam, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
@@ -340,10 +340,14 @@ def found(db: Session, message: Message, now: datetime) -> None:
 
 
 def settle_doubts(db: Session, message_id: int, now: datetime) -> None:
-    """Closes what was raised because this letter did not seem to arrive, unless somebody has taken the case."""
+    """Closes what was raised because this letter did not seem to arrive, unless somebody has taken the case.
+
+    Nor where the check-in ended unanswered meanwhile: then the case is all that tells of the silence.
+    """
+    silent = select(CheckIn.id).where(CheckIn.id == Flag.check_in_id, CheckIn.state == "expired").exists()
     doubts = select(Flag).where(
         Flag.message_id == message_id,
-        Flag.code.in_(("parked_message", "undeliverable")),
+        or_(Flag.code == "parked_message", and_(Flag.code == "undeliverable", ~silent)),
         Flag.state == "open",
     )
     for raised in db.scalars(doubts):

@@ -13,6 +13,7 @@ from companion.errors import Conflict, Invalid, NotFound
 from companion.models import Answer, CheckIn, Flag, Measure, Message, Patient
 from companion.use_cases import check_in
 from companion.use_cases.cases import flag
+from companion.use_cases.messages import message
 from tests.use_cases.small_ward import SmallWard, at, measure_id, themselves
 
 PHYSIO = ("Fysioterapi to ganger i uken", "municipality", 5)
@@ -159,6 +160,56 @@ def test_not_today_twice_then_the_ward_hears(db: Session, ward: SmallWard) -> No
         check_in.postpone(db, themselves(kari), asked.id, now=at(9, 11))
     assert codes(db, kari) == ["postponed_twice"]
     assert asked.state == "asked"
+
+
+def test_an_undeliverable_letter_that_arrived_after_all_hides_no_silence(
+    db: Session, ward: SmallWard
+) -> None:
+    """Whether we hear of it before the check-in is given up or afterwards."""
+    for heard_on, day in (("in time", 9), ("too late", 11)):
+        kari = ward.patient(f"Kari {heard_on}")
+        check_in.ask_due(db, at(7))
+        letter = db.scalars(select(Message).where(Message.patient_id == kari.id)).one()
+        letter.state = "undelivered"
+        message.could_not_deliver(db, letter, "30005", now=at(7))
+        kari.phone_state = "ok"
+        check_in.remind_due(db, at(8))
+        if day < 10:
+            message.found(db, letter, at(day))
+        check_in.give_up_due(db, at(10))
+        if day > 10:
+            message.found(db, letter, at(day))
+        before_somebody = [raised.code for raised in flags(db, kari) if raised.state != "closed"]
+        assert before_somebody == ["no_answer" if day < 10 else "undeliverable"]
+
+
+def test_who_was_phoned_once_and_is_asked_anew_is_not_forgotten(db: Session, ward: SmallWard) -> None:
+    """The call about the first asking was made; that tells nobody that the second is not answered either."""
+    kari, sofia = ward.patient(contact_by="call"), ward.colleague("Sofia", "post3")
+    check_in.ask_due(db, at(7))
+    [call] = flags(db, kari)
+    flag.claim(db, sofia, call.id, now=at(7, 11))
+    flag.close(db, sofia, call.id, "helped", "", now=at(7, 11))
+    kari.contact_by = "sms"
+    check_in.postpone(db, themselves(kari), ward.check_in(kari, 7).id, now=at(7, 12))
+    check_in.ask_due(db, at(8))
+    check_in.remind_due(db, at(9))
+    check_in.give_up_due(db, at(11))
+    assert codes(db, kari) == ["call_due", "no_answer"]
+
+
+def test_what_was_answered_before_not_today_is_read_when_another_one_takes_its_place(
+    db: Session, ward: SmallWard
+) -> None:
+    kari = ward.patient()
+    who, asked = themselves(kari), ward.check_in(kari, 7)
+    check_in.ask_due(db, at(7))
+    check_in.save(db, who, asked.id, "how", ["bad"], now=at(7))
+    check_in.save(db, who, asked.id, "worse", ["clearly"], now=at(7))
+    check_in.postpone(db, who, asked.id, now=at(7))
+    check_in.ask_due(db, at(30))
+    assert (asked.state, ward.check_in(kari, 30).state) == ("skipped", "asked")
+    assert codes(db, kari) == ["clearly_worse"]
 
 
 def test_two_dispatchers_ask_each_person_once(db: Session, engine: Engine) -> None:

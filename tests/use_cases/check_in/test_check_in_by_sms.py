@@ -291,6 +291,21 @@ def test_who_writes_the_words_beside_the_digit_has_answered(phone: ButtonPhone) 
     assert phone.flags == [("reply_not_understood", "amber")]
 
 
+def test_who_writes_on_and_on_without_an_answer_is_given_up_all_the_same(
+    db: Session, phone: ButtonPhone
+) -> None:
+    """Each word makes us wait anew, for two weeks after the question and for two weeks after the reminder."""
+    ends = []
+    for day in range(7, 45):
+        phone.write("RING", at(day, 9))
+        check_in.remind_due(db, at(day, 11))
+        check_in.give_up_due(db, at(day, 11))
+        ends.append((phone.day(7).reminded_at, phone.day(7).ended_at))
+    # A day after two weeks, and two days after two weeks.
+    assert ends[-1] == (at(22, 11), at(38, 11))
+    assert ("no_answer", "amber") in phone.flags
+
+
 def test_crisis_words_are_red_and_no_machine_answers(phone: ButtonPhone) -> None:
     assert phone.write("Jeg vil ikke leve lenger", at(7, 11)) == []
     assert phone.flags == [("crisis_words", "red")]
