@@ -13,7 +13,6 @@ from fastapi.routing import APIWebSocketRoute
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from starlette.routing import BaseRoute
-from starlette.staticfiles import StaticFiles
 
 from companion.clock import Clock, ShiftedClock, SystemClock
 from companion.crypto import KeyRing
@@ -34,6 +33,7 @@ from web.house.deps import GuardedRoute, House
 from web.house.frame import Frame
 from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
+from web.house.wire import Assets, Compressed
 from web.meeting import meeting
 from web.meeting.rooms import Rooms
 from web.patient import check_in, passport, patient, push
@@ -117,7 +117,8 @@ def create_app(
     for router in (*ROUTERS, *([demo_routes.router] if demo else [])):
         _check(router.routes)
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=_STATIC, check_dir=False))
+    app.mount("/static", Assets(directory=_STATIC, check_dir=False))
+    app.add_middleware(Compressed)
     errors.register(app)
     return Frame(
         app,

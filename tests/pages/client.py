@@ -21,7 +21,7 @@ from companion.rules.access import Actor, ActorKind, Level
 from companion.use_cases import sign_in
 from web.app import ROUTERS
 from web.house.frame import Frame
-from web.house.security import access_of
+from web.house.security import access_of, mask
 
 HTML = "{http://www.w3.org/1999/xhtml}"
 HERE = "http://127.0.0.1:8000"
@@ -175,7 +175,7 @@ class PageClient:
 
     def _carry(self, db: Session, opened: sign_in.Opened) -> "PageClient":
         self.as_nobody()
-        self.token = opened.sign_in.csrf
+        self.token = mask(opened.sign_in.csrf)
         db.commit()
         self.browser.cookies.set("session", opened.secret, domain="127.0.0.1", path="/")
         return self
@@ -224,6 +224,11 @@ def shows_patient_data(path: str) -> bool:
             ):
                 return access_of(route.endpoint).patient_data
     return False
+
+
+def without_token(html: str) -> str:
+    """The page but for what is new in every answer."""
+    return re.sub(r'(X-CSRF-Token": "|name="csrf_token" value=")[^"]*', "", html)
 
 
 def parse(page: Opened) -> ET.Element:

@@ -81,6 +81,33 @@ def test_nothing_of_a_person_may_be_cached(house: House) -> None:
             assert "no-store" in answer.headers["cache-control"], route.path
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site", None])
+def test_no_answer_to_a_request_that_a_stranger_may_have_worded_is_compressed(
+    house: House, site: str | None
+) -> None:
+    house.put_back()
+    headers = {"Accept-Encoding": "gzip, br"} | ({"Sec-Fetch-Site": site} if site else {})
+    for walked in towns.routes():
+        method, route = walked
+        if method == "GET":
+            browser = towns.entitled(house.browser, house.town, route)
+            address = towns.address(house.town, route) + "?next=/a-guess&show=a-guess"
+            answer = browser.raw(method, address, headers=headers)
+            assert "content-encoding" not in answer.headers, route.path
+
+
+def test_every_page_of_our_own_comes_compressed(house: House) -> None:
+    house.put_back()
+    for walked in towns.routes():
+        method, route = walked
+        if method == "GET":
+            answer = towns.entitled(house.browser, house.town, route).raw(
+                method, towns.address(house.town, route), headers={"Sec-Fetch-Site": "same-origin"}
+            )
+            page = answer.headers.get("content-type", "").startswith("text/html") and answer.text
+            assert not page or answer.headers["content-encoding"] == "gzip", route.path
+
+
 @pytest.mark.parametrize("missing", ["keys", "index_key"])
 def test_production_needs_its_own_keys(missing: str) -> None:
     key = "Rm9yIG9wcGRpa3RlZGUgcGVyc29uZXIsIGJhcmUgZiE="

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from web.house import pages
 from web.house.house import house_of, now_of
 from web.house.posted import Db
-from web.house.security import form_token, new_form_cookie
+from web.house.security import form_token, mask, new_form_cookie
 from web.house.visitor import MaybeSigned, Visitor, visitor_of
 
 
@@ -29,7 +29,7 @@ class Pages:
         frame = {
             "lang": visitor.lang if visitor and visitor.name else language_of(request),
             "now": now_of(request),
-            "csrf_token": token,
+            "csrf_token": mask(token),
             "product": house.settings.product_name,
             "scheme": visitor.scheme if visitor else "auto",
             "size": visitor.size if visitor else "md",

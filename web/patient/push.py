@@ -26,7 +26,7 @@ from web.house.deps import (
     signed_of,
     visitor_of,
 )
-from web.house.security import access
+from web.house.security import access, mask
 
 router = new_router()
 
@@ -35,11 +35,12 @@ _ATTEMPT = re.compile("[0-9a-f]{32}")
 
 
 def offered(request: Request, _db: Session | None) -> dict[str, str] | None:
-    """For a patient's browser: our key, and a name for the person by which it knows whose device it is."""
+    """For a patient's browser: our key, a name for the person by which it knows whose device it is, and one for the sign-in."""
     house, visitor, signed = house_of(request), visitor_of(request), signed_of(request)
     if not (house.push_key and signed and visitor and visitor.name and visitor.audience == "patient"):
         return None
-    return {"key": house.push_key, "owner": house.ring.index(str(signed.actor.id), "push owner")[:16]}
+    owner = house.ring.index(str(signed.actor.id), "push owner")[:16]
+    return {"key": house.push_key, "owner": owner, "visit": house.ring.index(visitor.csrf, "push visit")[:16]}
 
 
 @router.get("/sw.js")
@@ -57,7 +58,7 @@ def service_worker(house: TheHouse) -> Response:
 @access("patient", "check_in")
 def key(request: Request, house: TheHouse) -> Response:
     """What a service worker needs when the browser has changed its subscription: our public key, and the form token."""
-    return JSONResponse({"key": house.push_key, "token": request.state.visitor.csrf})
+    return JSONResponse({"key": house.push_key, "token": mask(request.state.visitor.csrf)})
 
 
 @router.post("/push/subscription")

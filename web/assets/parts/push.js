@@ -1,6 +1,6 @@
 // Messages as notifications on this device: asked for by a tap, told to the server, kept true at every sign-in, and gone
 // when the person leaves. Without any of this the messages come as SMS.
-const { pushKey: key, pushOwner: owner, signedIn } = document.body.dataset;
+const { pushKey: key, pushOwner: owner, pushVisit: visit, signedIn } = document.body.dataset;
 const section = document.querySelector("[data-push]");
 const offer = document.querySelector("[data-push-offer]");
 // Whose device this is, by a name only the server can read: nobody else's sign-in may take it over unasked.
@@ -42,7 +42,7 @@ async function keepTrue() {
       await subscription.unsubscribe();
       subscription = await subscribe();
     }
-    if (sessionStorage.getItem(TOLD) !== token()) await tell("POST", subscription);
+    if (sessionStorage.getItem(TOLD) !== visit) await tell("POST", subscription);
     on(subscription);
   } catch {
     show("ready");
@@ -114,7 +114,7 @@ async function tell(method, subscription, more = {}) {
     fetch("/push/subscription", { method, body, headers: { "X-CSRF-Token": token() }, redirect: "error" }),
   );
   if (!answer.ok) throw new Error("not kept");
-  sessionStorage.setItem(TOLD, method === "POST" ? token() : "");
+  sessionStorage.setItem(TOLD, method === "POST" ? visit : "");
 }
 
 function within(promise) {
