@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from companion.errors import Misconfigured
+from companion.exchange.questionnaire import read_questionnaire
 from companion.rules.cadence import PlanTemplate, TemplateCheckIn
-from companion.rules.questionnaire import BadQuestionnaire, Questionnaire, assemble, read_questionnaire
+from companion.rules.questionnaire import BadQuestionnaire, Questionnaire, assemble
 from companion.rules.texts import COMPLETE_LANGUAGES, Text
 
 CONTENT = Path(__file__).parent / "content"

@@ -1,27 +1,14 @@
-"""FHIR R4 Questionnaires: which question comes next, whether an answer does, and the QuestionnaireResponse.
-
-The part of R4 that is understood: groups and questions of type choice, boolean, integer, string and text; `enableWhen`
-looking back at earlier questions; `required`, `maxLength`, the extensions minValue and maxValue; `answerOption.valueCoding`;
-texts with the standard translation extension. A `display` item inside a question is a hint when it is marked with the
-item control `help`, otherwise a notice to be shown with that question. Anything else is refused when it is read.
-"""
+"""Questionnaires: which question comes next, and whether an answer does. `companion.exchange.questionnaire` reads them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from companion.rules.texts import SOURCE_LANGUAGE, Text
 
 BASE_URL: Final = "https://folge.example/fhir"
-TRANSLATION: Final = "http://hl7.org/fhir/StructureDefinition/translation"
-MIN_VALUE: Final = "http://hl7.org/fhir/StructureDefinition/minValue"
-MAX_VALUE: Final = "http://hl7.org/fhir/StructureDefinition/maxValue"
-ITEM_CONTROL: Final = "http://hl7.org/fhir/StructureDefinition/questionnaire-itemControl"
-ICON: Final = f"{BASE_URL}/StructureDefinition/icon"
-NEUTRAL: Final = f"{BASE_URL}/StructureDefinition/neutral"
 
 QUESTION_TYPES: Final = ("choice", "boolean", "integer", "string", "text")
 MEASURES_GROUP: Final = "measures"
@@ -295,77 +282,13 @@ def _checked_number(item: Item, typed: str) -> int:
     return number
 
 
-def to_response(
-    questionnaire: Questionnaire,
-    answers: Answers,
-    *,
-    authored: datetime,
-    completed: bool = True,
-    subject: str | None = None,
-    source: str | None = None,
-    author: str | None = None,
-    language: str = SOURCE_LANGUAGE,
-) -> dict[str, Any]:
-    """A FHIR R4 QuestionnaireResponse with the answers that count, texts in the language they were asked in.
-
-    `subject`, `source` (who answered) and `author` (who wrote it down) are FHIR references such as `Patient/…`.
-    """
-    response: dict[str, Any] = {
-        "resourceType": "QuestionnaireResponse",
-        "language": language,
-        "questionnaire": f"{questionnaire.url}|{questionnaire.version}",
-        "status": "completed" if completed else "in-progress",
-        "authored": authored.isoformat(),
-    }
-    if subject:
-        response["subject"] = {"reference": subject}
-    if source:
-        response["source"] = {"reference": source}
-    if author:
-        response["author"] = {"reference": author}
-    items = _response_items(questionnaire.items, counted_answers(questionnaire, answers), language)
-    if items:
-        response["item"] = items
-    return response
-
-
-def _response_items(
-    items: Sequence[Item], counted: Mapping[str, Value], language: str
-) -> list[dict[str, Any]]:
-    entries = []
-    for item in items:
-        entry: dict[str, Any] = {"linkId": item.link_id, "text": item.text.in_(language)}
-        if item.type == "group":
-            if inner := _response_items(item.items, counted, language):
-                entries.append(entry | {"item": inner})
-        elif item.link_id in counted:
-            entries.append(entry | {"answer": [_response_answer(item, counted[item.link_id], language)]})
-    return entries
-
-
-def _response_answer(item: Item, value: Value, language: str) -> dict[str, Any]:
-    if item.type == "choice":
-        option = item.option(str(value))
-        if option is None:  # the card was taken away after it was chosen
-            return {"valueCoding": {"code": value}}
-        return {
-            "valueCoding": {
-                "system": option.system,
-                "code": option.code,
-                "display": option.text.in_(language),
-            }
-        }
-    kind = {"boolean": "valueBoolean", "integer": "valueInteger"}.get(item.type, "valueString")
-    return {kind: value}
-
-
 # --- putting together ---------------------------------------------------------------------------------------------
 
 
 def assemble(key: str, title: Text, parts: Sequence[Questionnaire]) -> Questionnaire:
     """One questionnaire asking the parts in order; the same linkId twice is refused."""
     items = tuple(item for part in parts for item in part.items)
-    _refuse_duplicates(key, items)
+    refuse_duplicates(key, items)
     return Questionnaire(
         key=key,
         url=f"{BASE_URL}/Questionnaire/{key}",
@@ -411,104 +334,8 @@ def _with_id(link_id: str, measure_id: str) -> str:
     return link_id.replace("measure.", f"measure.{measure_id}.", 1)
 
 
-# --- reading FHIR -------------------------------------------------------------------------------------------------
-
-
-def read_questionnaire(resource: Mapping[str, Any]) -> Questionnaire:
-    """The resource as something to ask, or `BadQuestionnaire` saying what and where."""
-    key = resource.get("id", "?")
-    if resource.get("resourceType") != "Questionnaire":
-        raise BadQuestionnaire(f"{key}: resourceType is not Questionnaire")
-    try:
-        questionnaire = Questionnaire(
-            key=resource["id"],
-            url=resource["url"],
-            version=resource["version"],
-            title=_read_text(resource, "title"),
-            items=tuple(_read_item(item) for item in resource["item"]),
-        )
-    except KeyError as missing:
-        raise BadQuestionnaire(f"{key}: {missing.args[0]} is missing") from missing
-    _refuse_duplicates(questionnaire.key, questionnaire.items)
-    _refuse_forward_conditions(questionnaire)
-    return questionnaire
-
-
-def _read_item(raw: Mapping[str, Any]) -> Item:
-    link_id, kind = raw["linkId"], raw["type"]
-    if kind not in (*QUESTION_TYPES, "group"):
-        raise BadQuestionnaire(f"{link_id}: items of type {kind} are not understood")
-    if kind == "choice" and not raw.get("answerOption"):
-        raise BadQuestionnaire(f"{link_id}: a choice without answerOption")
-    children = raw.get("item", [])
-    displays = [child for child in children if child["type"] == "display"]
-    inner = tuple(_read_item(child) for child in children if child["type"] != "display")
-    if inner and kind != "group":
-        raise BadQuestionnaire(f"{link_id}: questions inside a question are not understood")
-    hints = {child["linkId"]: _read_text(child, "text") for child in displays if _is_help(child)}
-    return Item(
-        link_id=link_id,
-        type=kind,
-        text=_read_text(raw, "text"),
-        required=raw.get("required", False),
-        options=tuple(_read_option(option) for option in raw.get("answerOption", [])),
-        conditions=tuple(_read_condition(link_id, condition) for condition in raw.get("enableWhen", [])),
-        any_condition=raw.get("enableBehavior") == "any",
-        minimum=_extension(raw, MIN_VALUE, "valueInteger"),
-        maximum=_extension(raw, MAX_VALUE, "valueInteger"),
-        max_length=raw.get("maxLength"),
-        hint=hints.get(f"{link_id}.hint"),
-        notices=tuple(_read_text(child, "text") for child in displays if not _is_help(child)),
-        items=inner,
-        neutral=bool(_extension(raw, NEUTRAL, "valueBoolean")),
-        hints_by_owner={
-            name.removeprefix(f"{link_id}.hint."): hint
-            for name, hint in hints.items()
-            if name.startswith(f"{link_id}.hint.")
-        }
-        or None,
-    )
-
-
-def _read_option(raw: Mapping[str, Any]) -> Option:
-    coding = raw["valueCoding"]
-    return Option(
-        code=coding["code"],
-        text=_read_text(coding, "display"),
-        system=coding["system"],
-        icon=_extension(raw, ICON, "valueCode"),
-    )
-
-
-def _read_condition(link_id: str, raw: Mapping[str, Any]) -> Condition:
-    operator = raw["operator"]
-    if operator not in ("exists", "=", "!=", ">", "<", ">=", "<="):
-        raise BadQuestionnaire(f"{link_id}: enableWhen operator {operator} is not understood")
-    for kind in ("answerBoolean", "answerInteger", "answerString"):
-        if kind in raw:
-            return Condition(raw["question"], operator, raw[kind])
-    return Condition(raw["question"], operator, raw["answerCoding"]["code"])
-
-
-def _read_text(holder: Mapping[str, Any], field: str) -> Text:
-    said = {SOURCE_LANGUAGE: holder[field]}
-    for extension in holder.get(f"_{field}", {}).get("extension", []):
-        if extension["url"] == TRANSLATION:
-            parts = {part["url"]: part for part in extension["extension"]}
-            said[parts["lang"]["valueCode"]] = parts["content"]["valueString"]
-    return Text(said)
-
-
-def _extension(raw: Mapping[str, Any], url: str, value: str) -> Any:
-    return next((extension[value] for extension in raw.get("extension", []) if extension["url"] == url), None)
-
-
-def _is_help(raw: Mapping[str, Any]) -> bool:
-    control = _extension(raw, ITEM_CONTROL, "valueCodeableConcept") or {"coding": []}
-    return any(coding["code"] == "help" for coding in control["coding"])
-
-
-def _refuse_duplicates(key: str, items: Sequence[Item]) -> None:
+def refuse_duplicates(key: str, items: Sequence[Item]) -> None:
+    """Raises `BadQuestionnaire` when a linkId stands twice."""
     seen: set[str] = set()
     for item in _all(items):
         if item.link_id in seen:
@@ -516,7 +343,8 @@ def _refuse_duplicates(key: str, items: Sequence[Item]) -> None:
         seen.add(item.link_id)
 
 
-def _refuse_forward_conditions(questionnaire: Questionnaire) -> None:
+def refuse_forward_conditions(questionnaire: Questionnaire) -> None:
+    """Raises `BadQuestionnaire` when a question depends on one that comes later."""
     seen: set[str] = set()
     for item in _all(questionnaire.items):
         for condition in item.conditions:

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from companion import library
+from companion.exchange.questionnaire import read_questionnaire
+from companion.exchange.questionnaire_response import to_response
 from companion.rules.questionnaire import (
     AnswerProblem,
     BadQuestionnaire,
@@ -27,8 +29,6 @@ from companion.rules.questionnaire import (
     next_question,
     previous_question,
     progress,
-    read_questionnaire,
-    to_response,
     visible_questions,
 )
 from companion.rules.texts import Text

@@ -10,16 +10,15 @@ from uuid import UUID
 
 from fastapi import BackgroundTasks, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import RedirectResponse, Response
-from icalendar import Alarm, Calendar, Event
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from companion.errors import CompanionError, LevelTooLow
+from companion.exchange import calendar
 from companion.models import Meeting, Participant, SignIn
 from companion.rules.access import Actor, Level
-from companion.settings import Settings
 from companion.use_cases import sign_in
 from companion.use_cases.keeping import privacy
 from companion.use_cases.meetings import meet
@@ -68,12 +67,26 @@ def show(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, page: Page, seen
 
 @router.get("/meeting/{meeting_id}/calendar.ics")
 @access("meeting", Level.link, patient_data=True)
-def calendar(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, seen: Seen, house: TheHouse) -> Response:
+def calendar_file(
+    meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, seen: Seen, house: TheHouse
+) -> Response:
     """The meeting for the person's own calendar, without a word about health."""
     meeting = meet.invitation(db, door, meeting_id, now=now).meeting
     seen(meeting.patient_id, "meeting.calendar", f"meeting:{meeting_id}")
     return Response(
-        calendar_file(meeting, house.settings, now),
+        calendar.file(
+            calendar.Appointment(
+                id=meeting.id,
+                sequence=meeting.sequence,
+                starts_at=meeting.starts_at,
+                ends_at=meet.ends_at(meeting),
+                remind_before=meet.OPENS_BEFORE,
+                product=house.settings.product_name,
+                url=f"{house.settings.public_url.rstrip('/')}/meeting/{meeting.id}",
+                cancelled=meeting.state == "cancelled",
+            ),
+            now,
+        ),
         media_type="text/calendar; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="videomote.ics"'},
     )
@@ -138,31 +151,6 @@ def end(
     seen(meeting.patient_id, "meeting.end", f"meeting:{meeting_id}")
     after.add_task(_in_the_loop, rooms_of(request).end, meeting_id)
     return go(f"/meeting/{meeting_id}/left")
-
-
-def calendar_file(meeting: Meeting, settings: Settings, now: datetime) -> bytes:
-    """The meeting as iCalendar (RFC 5545); a moved or cancelled one replaces what the calendar has."""
-    event = Event()
-    event.add("uid", f"{meeting.id}@folge")
-    event.add("dtstamp", now)
-    event.add("sequence", meeting.sequence)
-    event.add("dtstart", meeting.starts_at)
-    event.add("dtend", meet.ends_at(meeting))
-    event.add("summary", f"Videomøte ({settings.product_name})")
-    event.add("url", f"{settings.public_url.rstrip('/')}/meeting/{meeting.id}")
-    event.add("status", "CANCELLED" if meeting.state == "cancelled" else "CONFIRMED")
-    event.add("class", "PRIVATE")
-    reminder = Alarm()
-    reminder.add("action", "DISPLAY")
-    reminder.add("description", "Videomøte")
-    reminder.add("trigger", -meet.OPENS_BEFORE)
-    event.add_component(reminder)
-    found = Calendar()
-    found.add("prodid", "-//folge//meeting//NO")
-    found.add("version", "2.0")
-    found.add("method", "PUBLISH")
-    found.add_component(event)
-    return bytes(found.to_ical())
 
 
 def _context(mine: Participant) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from companion.errors import Conflict, Invalid, NotFound
+from companion.exchange import questionnaire_response
 from companion.models import Answer, CheckIn
 from companion.rules import cadence, questionnaire
 from companion.rules.access import Actor
@@ -174,7 +175,7 @@ def response(db: Session, check_in: CheckIn) -> dict[str, Any]:
     """The answers as a FHIR R4 QuestionnaireResponse, in the patient's language."""
     asking = asking_of(db, check_in)
     given = check_in.answers
-    return questionnaire.to_response(
+    return questionnaire_response.to_response(
         asking.questions,
         asking.answers,
         authored=check_in.answered_at or (given[-1].at if given else required(check_in.asked_at)),
