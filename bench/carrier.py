@@ -20,10 +20,11 @@ from bench.letter import ACCOUNT, SENDER, TOKEN
 from companion.clock import ShiftedClock
 from companion.db import make_engine, make_sessions
 from companion.rules.quiet_hours import is_working_day
-from notifications.channels.sms import TwilioChannel
+from notifications.channels.sms.channel import TwilioChannel
+from notifications.channels.sms.settings import TwilioSettings
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
-from notifications.settings import Settings, TwilioSettings
+from notifications.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from bench.figures import Figure, Part, paired
 from bench.standin import Standin
 from companion.clock import SystemClock
 from notifications.channels import Device, Parcel
-from notifications.channels.push import PushChannel
-from notifications.settings import VapidSettings
-from notifications.vapid import new_key
+from notifications.channels.push.channel import PushChannel
+from notifications.channels.push.settings import VapidSettings
+from notifications.channels.push.vapid import new_key
 
 IN_FLIGHT = 64
 TTL = 900

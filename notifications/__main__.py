@@ -64,11 +64,11 @@ class House:
     def channel(self) -> "Channel":
         """The chosen way out; call it inside the loop."""
         if self.settings.sms == "sandbox":
-            from notifications.channels.sandbox import SandboxChannel
+            from notifications.channels.sms.sandbox import SandboxChannel
 
             return SandboxChannel(self.sessions)
         # The SDK is large; the demo never loads it.
-        from notifications.channels.sms import TwilioChannel
+        from notifications.channels.sms.channel import TwilioChannel
 
         return TwilioChannel(
             self.settings.twilio,
@@ -78,12 +78,12 @@ class House:
 
     def push(self) -> "Channel | None":
         """The way to people's devices, when we have a key; call it inside the loop. In the demo also to the invented ones."""
-        from notifications.channels.sandbox import SandboxPush
+        from notifications.channels.push.sandbox import SandboxPush
 
         real: Channel | None = None
         if self.settings.vapid.ready:
             # It brings a second HTTP client with it; nobody without a key loads it.
-            from notifications.channels.push import PushChannel
+            from notifications.channels.push.channel import PushChannel
 
             real = PushChannel(self.settings.vapid, self.sessions, loopback=self.companion.allow_loopback)
         return SandboxPush(self.sessions, real) if self.settings.sms == "sandbox" else real
@@ -191,7 +191,7 @@ def doctor() -> None:
 @app.command()
 def vapid() -> None:
     """Make a key for Web Push; what it prints goes into the environment, and is kept as other secrets are."""
-    from notifications.vapid import new_key
+    from notifications.channels.push.vapid import new_key
 
     made = new_key()
     print(f"VAPID_PRIVATE_KEY={made}\nVAPID_SUBJECT=mailto:")

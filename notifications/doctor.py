@@ -23,7 +23,9 @@ from companion.models import Heartbeat
 from companion.settings import Settings as CompanionSettings
 from companion.worklists import standing
 from companion.worklists.post import DISPATCHER_SEEN_WITHIN
-from notifications.settings import Settings, TwilioSettings, VapidSettings
+from notifications.channels.push.settings import VapidSettings
+from notifications.channels.sms.settings import TwilioSettings
+from notifications.settings import Settings
 from notifications.status import failing_replies
 
 MOST_PER_SECOND = 10_000.0
@@ -201,7 +203,7 @@ def _vapid(vapid: VapidSettings) -> Iterator[Finding]:
 
 def _unread(vapid: VapidSettings) -> str:
     """What is wrong with the key; empty when it does."""
-    from notifications.vapid import public_key
+    from notifications.channels.push.vapid import public_key
 
     if not vapid.private_key.get_secret_value():
         return "VAPID_SUBJECT is set, VAPID_PRIVATE_KEY is not; make one with: python -m notifications vapid"

@@ -1,16 +1,14 @@
-"""What the provider tells us: signatures checked, messages about messages kept raw, and applied afterwards by rank."""
+"""What we are told of letters under way: kept raw as it came, and applied afterwards by rank; asked for where nothing came."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from urllib.parse import parse_qs
 
 import structlog
 from sqlalchemy import and_, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
-from twilio.request_validator import RequestValidator
 
 from companion.models import Message
 from companion.models.base import Base
@@ -59,43 +57,10 @@ WAIT_AT_MOST = timedelta(hours=72)
 log = structlog.get_logger()
 
 
-def genuine(tokens: Sequence[str], url: str, params: dict[str, list[str]], signature: str) -> bool:
-    """Whether the provider signed this, with the present or the next token. Without a token nothing is genuine."""
-    try:
-        return any(RequestValidator(token).validate(url, _Values(params), signature) for token in tokens)
-    except ValueError:
-        return False
-
-
-class _Values(dict[str, list[str]]):
-    """All values of a repeated parameter, under the name by which the SDK asks for them."""
-
-    def getlist(self, name: str) -> list[str]:
-        return self[name]
-
-
-def read_form(body: bytes) -> dict[str, list[str]]:
-    """A form post as it came: empty values kept, nothing trimmed. Raises `ValueError` on what is no form."""
-    return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=200)
-
-
-def keep_status(db: Session, params: dict[str, list[str]], attempt_id: str | None, *, now: datetime) -> None:
-    """Keeps what was said about a message, once however often it is said."""
-    provider_id, status = _first(params, "MessageSid"), _first(params, "MessageStatus")
-    if provider_id and status:
-        _keep(db, provider_id, status, _first(params, "ErrorCode") or None, _plain(attempt_id), now)
-
-
-def keep_ack(db: Session, attempt_id: str, *, now: datetime) -> None:
-    """A device says that it has shown a push. Whoever knows the attempt's id was there; of others nothing is kept."""
-    pushed = select(Delivery.id).where(Delivery.id == attempt_id[:32], Delivery.channel == "push")
-    if known := db.scalar(pushed):
-        _keep(db, f"push:{known}", "delivered", None, known, now)
-
-
-def _keep(
+def keep_event(
     db: Session, provider_id: str, status: str, code: str | None, attempt_id: str | None, now: datetime
 ) -> None:
+    """Keeps what was said about an attempt, once however often it is said."""
     provider_id, status, code = provider_id[:64], status[:20], code[:16] if code else None
     said = "\0".join((provider_id, status, code or "", attempt_id or ""))
     _add_once(
@@ -109,13 +74,6 @@ def _keep(
         at=now,
         digest=sha256(said.encode()).hexdigest(),
     )
-
-
-def keep_reply(db: Session, params: dict[str, list[str]], *, now: datetime) -> None:
-    """Keeps an SMS the provider passes on to us."""
-    provider_id, phone = _first(params, "MessageSid"), _first(params, "From")
-    if provider_id and phone:
-        keep_inbound(db, provider_id, phone, _first(params, "Body"), now=now)
 
 
 def keep_inbound(db: Session, provider_id: str, phone: str, body: str, *, now: datetime) -> None:
@@ -297,7 +255,7 @@ def to_ask_about(db: Session, now: datetime, limit: int) -> list[Underway]:
 def keep_answer(db: Session, asked: Underway, status: str, error_code: str | None, now: datetime) -> None:
     """Keeps what the provider answered (`status` empty: it knows of none), and that we have asked at this age."""
     if status:
-        _keep(db, asked.provider_id, status, error_code, asked.attempt_id, now)
+        keep_event(db, asked.provider_id, status, error_code, asked.attempt_id, now)
     times = sum(asked.age >= wait for wait in POLL_AFTER)
     db.execute(update(Delivery).where(Delivery.id == asked.attempt_id).values(polled=times))
 
@@ -335,11 +293,8 @@ def stop_waiting(db: Session, now: datetime, limit: int = 500) -> int:
     return stopped
 
 
-def _first(params: dict[str, list[str]], name: str) -> str:
-    return _plain(params.get(name, [""])[0])
-
-
-def _plain(said: str | None) -> str:
+def plain(said: str | None) -> str:
+    """Text that came in, as every database can keep it."""
     # A zero character is more than PostgreSQL can keep.
     return (said or "").replace("\0", "")
 

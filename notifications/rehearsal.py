@@ -10,8 +10,8 @@ from companion.clock import FixedClock
 from companion.models import DemoClock, Unit
 from companion.rules.cadence import local_day, to_utc
 from companion.settings import Settings
-from notifications import devices
-from notifications.channels.sandbox import invented_device
+from notifications.channels.push import devices
+from notifications.channels.push.sandbox import invented_device
 from notifications.dispatcher import Dispatcher
 
 ROUNDS = (time(10, 5), time(12, 5))

@@ -26,7 +26,7 @@ from companion.db import make_engine
 from companion.errors import Misconfigured
 from companion.models import Unit
 from companion.settings import Settings
-from notifications import vapid
+from notifications.channels.push import vapid
 from web.app import create_app
 from web.house.settings import WebSettings
 

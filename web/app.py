@@ -20,8 +20,9 @@ from companion.db import make_engine, make_sessions
 from companion.errors import Misconfigured
 from companion.models import DemoClock
 from companion.settings import Settings
-from notifications import vapid as vapid_keys
-from notifications.settings import TwilioSettings, VapidSettings
+from notifications.channels.push import vapid as vapid_keys
+from notifications.channels.push.settings import VapidSettings
+from notifications.channels.sms.settings import TwilioSettings
 from web.demo import bar
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from companion.clock import ShiftedClock, SystemClock
 from companion.settings import Settings
-from notifications.settings import VapidSettings
+from notifications.channels.push.settings import VapidSettings
 from web.app import create_app
 from web.house.settings import WebSettings
 

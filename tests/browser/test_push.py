@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from companion.models import Message, Patient
 from companion.use_cases import sign_in
 from companion.use_cases.messages import message
-from notifications import vapid as vapid_keys
+from notifications.channels.push import vapid as vapid_keys
+from notifications.channels.push.settings import VapidSettings
 from notifications.models import Delivery, ProviderEvent
 from notifications.receipts import apply_events
-from notifications.settings import VapidSettings
 from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, PHONE, Machine
 from tests.browser.test_every_page import faults
 from tests.pages.at_home import AtHome, at_home

@@ -16,14 +16,14 @@ from companion.db import make_sessions
 from companion.models import Message, Patient
 from companion.settings import Settings
 from companion.use_cases import sign_in
-from notifications import vapid as vapid_keys
-from notifications.channels.push import PushChannel
-from notifications.channels.sandbox import SandboxChannel
+from notifications.channels.push import vapid as vapid_keys
+from notifications.channels.push.channel import PushChannel
+from notifications.channels.push.settings import VapidSettings
+from notifications.channels.sms.sandbox import SandboxChannel
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, PushSubscription, SandboxMessage
 from notifications.outbox import Outbox
 from notifications.settings import Settings as PostSettings
-from notifications.settings import VapidSettings
 from tests.pages.at_home import AtHome, at_home
 from tests.rig import autopush_like, marionette
 from tests.rig.autopush_like import DELIVERED, AutopushLike

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from companion.db import make_sessions
 from companion.settings import Settings as CompanionSettings
 from notifications.channels import Channel
-from notifications.channels.sandbox import SandboxChannel
+from notifications.channels.sms.sandbox import SandboxChannel
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
 from notifications.settings import Settings

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from companion.clock import FixedClock
 from companion.models import Message
 from companion.settings import Settings as CompanionSettings
-from notifications import devices
 from notifications.channels import Device, LaneName, Later, Never, News, Parcel, Uncertain
+from notifications.channels.push import devices
 from notifications.outbox import Outbox
 from notifications.settings import Settings
 from tests.days_off import is_day_off

@@ -12,8 +12,8 @@ from companion.clock import FixedClock
 from companion.models import CheckIn, Flag, Message, Patient
 from companion.rules.delivery_codes import CODES, UNKNOWN, explain
 from companion.use_cases.messages import message
-from notifications import receipts
 from notifications.channels import Later, News, Parcel
+from notifications.channels.sms import callbacks
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery
 from tests.delivery.conftest import MakeDispatcher
@@ -89,7 +89,7 @@ def told(ward: SmallWard, written: Message, status: str, code: str | None = None
     delivery = ward.db.scalars(
         select(Delivery).where(Delivery.message_id == written.id, Delivery.attempt == attempt)
     ).one()
-    receipts.keep_status(
+    callbacks.keep_status(
         ward.db,
         {
             "MessageSid": [delivery.provider_id or "S1"],

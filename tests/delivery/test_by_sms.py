@@ -18,8 +18,8 @@ from companion.use_cases import check_in
 from companion.use_cases.messages import message
 from companion.use_cases.replies import heard as reply
 from companion.use_cases.sign_in import Words
+from notifications.channels.sms.settings import TwilioSettings
 from notifications.models import SandboxMessage
-from notifications.settings import TwilioSettings
 from notifications.wording import WITH_LINK, segments, word
 from tests.delivery.conftest import MakeDispatcher
 from tests.delivery.test_hooks import INBOUND, PUBLIC, post

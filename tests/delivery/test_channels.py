@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from companion.errors import Misconfigured
 from notifications.channels import Channel, Later, Never, News, Parcel, Uncertain
-from notifications.channels import sandbox as phones
-from notifications.channels.sandbox import SandboxChannel
-from notifications.channels.sms import TwilioChannel
+from notifications.channels.sms import sandbox as phones
+from notifications.channels.sms.channel import TwilioChannel
+from notifications.channels.sms.sandbox import SandboxChannel
+from notifications.channels.sms.settings import TwilioSettings
 from notifications.models import SandboxMessage
-from notifications.settings import TwilioSettings
 from tests.rig import twilio_like
 from tests.rig.twilio_like import Mode, TwilioLike
 

@@ -25,6 +25,8 @@ from companion.models import Circuit, Heartbeat
 from companion.settings import Settings as CompanionSettings
 from companion.settings import read
 from companion.use_cases.messages import message
+from notifications.channels.push.settings import VapidSettings
+from notifications.channels.sms.settings import TwilioSettings
 from notifications.doctor import (
     Finding,
     ask_provider,
@@ -33,7 +35,7 @@ from notifications.doctor import (
     look_at_post,
     look_at_settings,
 )
-from notifications.settings import Settings, TwilioSettings, VapidSettings
+from notifications.settings import Settings
 from tests.rig import twilio_like
 from tests.rig.twilio_like import TwilioLike
 from tests.use_cases.small_ward import SmallWard, at

@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from companion.clock import FixedClock
 from companion.models import Message, Patient, Relative
 from companion.use_cases.messages import message
-from notifications import devices, receipts
 from notifications.channels import Channel, News, Parcel
+from notifications.channels.push import acks, devices
 from notifications.dispatcher import Dispatcher
 from notifications.models import SandboxMessage
 from tests.delivery.conftest import MakeDispatcher
@@ -145,11 +145,11 @@ def test_what_arrives_after_all_counts_from_when_it_was_sent(
     first, second = (letter(ward, kari, "welcome", at(0), key) for key in ("first", "second"))
     push = Silent()
     tick(ward, make_dispatcher(push=push), at(0))
-    receipts.keep_ack(ward.db, push.taken[1].attempt_id, now=at(0, 10, 1))
+    acks.keep_ack(ward.db, push.taken[1].attempt_id, now=at(0, 10, 1))
     dispatcher = make_dispatcher(push=push, messages_a_week=1)
     tick(ward, dispatcher, at(0, 10, 20))
     assert (second.state, first.state, first.next_attempt_at) == ("delivered", "queued", at(7))
-    receipts.keep_ack(ward.db, push.taken[0].attempt_id, now=at(0, 10, 30))
+    acks.keep_ack(ward.db, push.taken[0].attempt_id, now=at(0, 10, 30))
     tick(ward, dispatcher, at(0, 10, 30))
     assert (first.state, first.next_attempt_at) == ("delivered", at(0))
 

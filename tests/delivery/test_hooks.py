@@ -17,9 +17,10 @@ from companion.models import Flag, Message, Patient
 from companion.settings import Settings
 from companion.use_cases.messages import message
 from notifications import receipts
-from notifications.channels.sandbox import LOST_WITHOUT_ANSWER
+from notifications.channels.sms import callbacks
+from notifications.channels.sms.sandbox import LOST_WITHOUT_ANSWER
+from notifications.channels.sms.settings import TwilioSettings
 from notifications.models import Delivery, Inbound, ProviderEvent, SandboxMessage
-from notifications.settings import TwilioSettings
 from tests.delivery.conftest import MakeDispatcher
 from tests.use_cases.small_ward import SmallWard, at
 from web.app import create_app
@@ -136,7 +137,7 @@ def test_news_in_any_order_gives_the_same_end(ward: SmallWard) -> None:
         )
         ward.db.flush()
         for status in order:
-            receipts.keep_status(
+            callbacks.keep_status(
                 ward.db, {"MessageSid": [f"SM{number}"], "MessageStatus": [status]}, f"a{number}", now=at(0)
             )
             receipts.apply_events(ward.db, at(0))
@@ -144,7 +145,7 @@ def test_news_in_any_order_gives_the_same_end(ward: SmallWard) -> None:
 
 
 def test_news_about_nothing_we_know_waits_a_week_and_is_let_go(ward: SmallWard) -> None:
-    receipts.keep_status(ward.db, {"MessageSid": ["SM9"], "MessageStatus": ["sent"]}, None, now=at(0))
+    callbacks.keep_status(ward.db, {"MessageSid": ["SM9"], "MessageStatus": ["sent"]}, None, now=at(0))
     assert receipts.apply_events(ward.db, at(0)) == 0
     assert receipts.apply_events(ward.db, at(8)) == 1
 

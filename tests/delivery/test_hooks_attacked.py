@@ -18,8 +18,8 @@ from companion.models import Flag, Message
 from companion.settings import Settings
 from companion.use_cases.messages import message
 from notifications import receipts
+from notifications.channels.sms.settings import TwilioSettings
 from notifications.models import Delivery, Inbound, ProviderEvent
-from notifications.settings import TwilioSettings
 from tests.delivery.conftest import MakeDispatcher
 from tests.use_cases.small_ward import SmallWard, at
 from web.app import create_app

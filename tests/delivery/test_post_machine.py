@@ -35,8 +35,10 @@ from companion.use_cases.going_home import plan
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import contact
 from companion.use_cases.relatives import share
-from notifications import devices, inbound, outbox, receipts
+from notifications import inbound, outbox, receipts
 from notifications.channels import Device, LaneName, News, Parcel
+from notifications.channels.push import acks, devices
+from notifications.channels.sms import callbacks
 from notifications.dispatcher import STEPS as TICK
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, Inbound
@@ -282,7 +284,7 @@ class Post(RuleBasedStateMachine):
             for _ in range(times):
                 with self.sessions.begin() as db:
                     own = one.parcel.attempt_id if own_id else None
-                    receipts.keep_status(db, said, own, now=self.clock.now())
+                    callbacks.keep_status(db, said, own, now=self.clock.now())
             if at_once:
                 with self.sessions.begin() as db:
                     receipts.apply_events(db, self.clock.now())
@@ -434,7 +436,7 @@ class Post(RuleBasedStateMachine):
         parcel = self.pushes.taken[-1 - which % len(self.pushes.taken)]
         for _ in range(times):
             with self.sessions.begin() as db:
-                receipts.keep_ack(db, parcel.attempt_id, now=self.clock.now())
+                acks.keep_ack(db, parcel.attempt_id, now=self.clock.now())
         self.model.shown.add(parcel.message_id)
         if person := self.unasked.get(parcel.message_id):
             person.had.setdefault(parcel.message_id, self.model.pushed[parcel.message_id].at)

@@ -21,7 +21,7 @@ from companion.settings import Settings as CompanionSettings
 from companion.use_cases.messages import message
 from notifications import outbox
 from notifications.channels import News, Parcel, Uncertain
-from notifications.channels.sandbox import LOST_WITHOUT_ANSWER
+from notifications.channels.sms.sandbox import LOST_WITHOUT_ANSWER
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
 from notifications.settings import Settings

@@ -22,13 +22,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from companion.clock import FixedClock
 from companion.errors import Misconfigured
 from companion.models import Patient
-from notifications import circuit, devices, vapid
+from notifications import circuit
 from notifications.channels import Channel, Device, Later, Never, Parcel, Uncertain
-from notifications.channels.push import Outward, PushChannel
-from notifications.channels.sandbox import SandboxPush, invented_device
-from notifications.devices import Subscription
+from notifications.channels.push import devices, vapid
+from notifications.channels.push.channel import Outward, PushChannel
+from notifications.channels.push.devices import Subscription
+from notifications.channels.push.sandbox import SandboxPush, invented_device
+from notifications.channels.push.settings import VapidSettings
 from notifications.models import PushSubscription, SandboxMessage
-from notifications.settings import VapidSettings
 from tests.rig import push_service
 from tests.rig.push_service import Mode, PushService
 from tests.use_cases.small_ward import SmallWard

@@ -20,11 +20,12 @@ from companion.models import Flag, Message, Patient
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import message
 from companion.worklists import due
-from notifications import devices, outbox, receipts, vapid
-from notifications.channels.push import PushChannel
+from notifications import outbox
+from notifications.channels.push import acks, devices, vapid
+from notifications.channels.push.channel import PushChannel
+from notifications.channels.push.settings import VapidSettings
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, PushSubscription, SandboxMessage
-from notifications.settings import VapidSettings
 from tests.delivery.conftest import MakeDispatcher
 from tests.delivery.test_push_or_sms import meeting
 from tests.rig import push_service, twilio_like
@@ -96,7 +97,7 @@ class Post:
     def acknowledge(self, now: datetime) -> None:
         """What the service worker of the device does with what it got."""
         payload = json.loads(self.service.texts()[-1])
-        receipts.keep_ack(self.ward.db, payload["ack"], now=now)
+        acks.keep_ack(self.ward.db, payload["ack"], now=now)
         self.ward.db.commit()
 
     def sms(self, whose: Patient | None = None) -> int:

@@ -16,8 +16,9 @@ from companion.settings import Settings as CompanionSettings
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import message
 from companion.worklists.post import standing
-from notifications import circuit, outbox, receipts
+from notifications import circuit, outbox
 from notifications.channels import Later, Never, News, Parcel, Uncertain
+from notifications.channels.push import acks
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, ProviderEvent, PushSubscription, SandboxMessage
 from notifications.outbox import Outbox
@@ -124,7 +125,7 @@ def texts(ward: SmallWard, kari: Patient) -> list[str]:
 
 
 def acknowledge(ward: SmallWard, parcel: Parcel, now: datetime) -> None:
-    receipts.keep_ack(ward.db, parcel.attempt_id, now=now)
+    acks.keep_ack(ward.db, parcel.attempt_id, now=now)
     ward.db.commit()
 
 
@@ -306,5 +307,5 @@ def test_a_stranger_to_the_attempt_acknowledges_nothing(
     sms = ward.db.scalars(select(Delivery)).one()
     before = len(ward.db.scalars(select(ProviderEvent)).all())
     for attempt_id in (sms.id, "f" * 32, "", "æ" * 4000):
-        receipts.keep_ack(ward.db, attempt_id, now=at(0, 11))
+        acks.keep_ack(ward.db, attempt_id, now=at(0, 11))
     assert len(ward.db.scalars(select(ProviderEvent)).all()) == before

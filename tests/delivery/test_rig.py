@@ -13,9 +13,9 @@ import httpx
 import pytest
 import uvloop
 
-from notifications import receipts
 from notifications.channels import Later, Uncertain
-from notifications.channels.sms import TwilioChannel
+from notifications.channels.sms import callbacks
+from notifications.channels.sms.channel import TwilioChannel
 from tests.delivery.test_channels import NOW, PUBLIC, find, parcel, send, twilio
 from tests.rig import twilio_like
 from tests.rig.http import Answer, Listener, Request
@@ -34,10 +34,10 @@ class Hooks:
     _news: threading.Condition = field(default_factory=threading.Condition)
 
     def answer(self, request: Request) -> Answer:
-        params = receipts.read_form(request.body)
+        params = callbacks.read_form(request.body)
         query = "&".join(f"{name}={value}" for name, value in request.query.items())
         url = f"{PUBLIC}{request.path}{'?' + query if query else ''}"
-        if not receipts.genuine(["secret"], url, params, request.headers["x-twilio-signature"]):
+        if not callbacks.genuine(["secret"], url, params, request.headers["x-twilio-signature"]):
             self.forged += 1
         with self._news:
             status = params.get("MessageStatus", params.get("Body", [""]))[0]

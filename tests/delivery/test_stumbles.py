@@ -16,10 +16,12 @@ from companion.settings import Settings as CompanionSettings
 from companion.use_cases.messages import message
 from notifications import outbox, receipts
 from notifications.channels import News, Parcel, Uncertain
+from notifications.channels.push.settings import VapidSettings
+from notifications.channels.sms import callbacks
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, PushSubscription, SandboxMessage
 from notifications.outbox import Outbox, Result
-from notifications.settings import Settings, VapidSettings
+from notifications.settings import Settings
 from tests.delivery.conftest import MakeDispatcher
 from tests.use_cases.small_ward import SmallWard, at
 
@@ -120,7 +122,7 @@ def test_our_own_late_yes_does_not_swallow_the_second_try(
         ((parcel,), _) = box(settings).claim(db, "batch", 10, at(0))
     with sessions.begin() as db:
         told = {"MessageSid": ["SM1"], "MessageStatus": ["undelivered"], "ErrorCode": ["30003"]}
-        receipts.keep_status(db, told, parcel.attempt_id, now=at(0))
+        callbacks.keep_status(db, told, parcel.attempt_id, now=at(0))
     with sessions.begin() as db:
         receipts.apply_events(db, at(0))
     with sessions.begin() as db:
@@ -229,7 +231,7 @@ def test_a_letter_that_was_given_up_and_arrived_leaves_no_task(
     open_flags = select(Flag.code).where(Flag.state != "closed")
     assert set(ward.db.scalars(open_flags)) == {"parked_message", "undeliverable"}
     last = provider.taken[-1].attempt_id
-    receipts.keep_status(
+    callbacks.keep_status(
         ward.db, {"MessageSid": ["SM1"], "MessageStatus": ["delivered"]}, last, now=at(0, 11)
     )
     tick(ward, dispatcher, at(0, 11))

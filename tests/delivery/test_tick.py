@@ -17,7 +17,7 @@ from companion.use_cases import sign_in
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import message
 from notifications import inbound, receipts
-from notifications.channels.sandbox import (
+from notifications.channels.sms.sandbox import (
     ARRIVES_WITHOUT_ANSWER,
     BUSY,
     LOST_WITHOUT_ANSWER,

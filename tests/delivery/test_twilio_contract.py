@@ -14,8 +14,8 @@ import jsonschema_rs
 import pytest
 from pydantic import SecretStr
 
-from notifications.channels.sms import TwilioChannel
-from notifications.settings import TwilioSettings
+from notifications.channels.sms.channel import TwilioChannel
+from notifications.channels.sms.settings import TwilioSettings
 from tests.delivery.test_channels import NOW, PUBLIC, parcel
 from tests.rig import twilio_like
 from tests.rig.http import Answer, Request

@@ -233,7 +233,7 @@ class Postgres:
 # Started from a process that has read the modules already: otherwise a busy machine would do nothing but that.
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
-    ["notifications.__main__", "notifications.channels.sms", "web.__main__", "tests.rig.chaos"]
+    ["notifications.__main__", "notifications.channels.sms.channel", "web.__main__", "tests.rig.chaos"]
 )
 
 

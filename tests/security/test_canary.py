@@ -21,7 +21,7 @@ from companion.db import make_sessions
 from companion.models import CheckIn, Flag, Patient
 from companion.rules.national_id import make_synthetic
 from companion.settings import Settings
-from notifications.channels.sandbox import SandboxChannel
+from notifications.channels.sms.sandbox import SandboxChannel
 from notifications.dispatcher import Dispatcher
 from notifications.models import SandboxMessage
 from notifications.outbox import Outbox

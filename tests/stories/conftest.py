@@ -16,7 +16,7 @@ from companion.db import make_sessions
 from companion.models import CheckIn, Flag, Message
 from companion.rules.cadence import to_utc
 from companion.settings import Settings
-from notifications.channels.sandbox import SandboxChannel
+from notifications.channels.sms.sandbox import SandboxChannel
 from notifications.dispatcher import Dispatcher
 from notifications.models import SandboxMessage
 from notifications.outbox import Outbox

@@ -15,7 +15,7 @@ from companion.models import AuditEvent, Message, Patient
 from companion.rules.national_id import make_synthetic
 from companion.settings import Settings
 from companion.use_cases import check_in
-from notifications.settings import TwilioSettings
+from notifications.channels.sms.settings import TwilioSettings
 from tests import cast
 from tests.pages.client import PageClient
 from tests.stories.conftest import World

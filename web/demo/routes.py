@@ -19,6 +19,7 @@ from companion.errors import Invalid, NotFound
 from companion.models import CheckIn, Flag, Grant, Patient, Professional, Relative
 from companion.use_cases import sign_in
 from notifications import receipts
+from notifications.channels.push import acks
 from notifications.models import SandboxMessage
 from web.demo import clock
 from web.demo.identity_provider import PATH, IdentityProvider, Refused, answer
@@ -201,7 +202,7 @@ def _acknowledge(house: House, number: str, message_id: str, now: datetime) -> N
         if row is None or row.number != number or row.channel != "push" or not row.provider_id:
             raise NotFound
         row.state = "delivered"
-        receipts.keep_ack(db, row.provider_id, now=now)
+        acks.keep_ack(db, row.provider_id, now=now)
         db.commit()
 
 

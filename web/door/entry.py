@@ -11,7 +11,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
 from companion.rules.access import ActorKind, Level
 from companion.use_cases import sign_in
-from notifications import devices
+from notifications.channels.push import devices
 from web.door.oidc import Attempt, Door
 from web.house import birth_date
 from web.house.deps import (

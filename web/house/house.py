@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from companion.clock import Clock
 from companion.crypto import KeyRing
 from companion.settings import Settings
-from notifications.settings import TwilioSettings
+from notifications.channels.sms.settings import TwilioSettings
 from web.house.security import Cookies
 from web.house.settings import WebSettings
 

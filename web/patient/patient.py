@@ -11,7 +11,7 @@ from companion.models import Patient
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import contact
 from companion.use_cases.people import preferences
-from notifications import devices
+from notifications.channels.push import devices
 from web.house.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
 from web.house.security import access
 from web.patient.words import Words

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from companion.errors import NotFound
 from companion.models import Patient
 from companion.use_cases.messages import contact
-from notifications import devices, receipts
+from notifications.channels.push import acks, devices
 from web.house.deps import (
     Db,
     Now,
@@ -110,7 +110,7 @@ async def _raw(request: Request) -> bytes:
 def ack(body: Annotated[bytes, Depends(_raw)], db: Db, now: Now) -> Response:
     """A device has shown a push. The attempt's id, 128 random bits, is the proof; to everything else the answer is the same."""
     if attempt_id := _attempt_id(body):
-        receipts.keep_ack(db, attempt_id, now=now)
+        acks.keep_ack(db, attempt_id, now=now)
     return Response(status_code=204)
 
 

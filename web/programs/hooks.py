@@ -6,7 +6,7 @@ import structlog
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
-from notifications import receipts
+from notifications.channels.sms import callbacks
 from web.house.deps import Db, House, Now, TheHouse, new_router
 from web.house.security import access
 
@@ -31,7 +31,7 @@ def status(request: Request, body: Raw, db: Db, house: TheHouse, now: Now) -> Re
     params = _signed(request, body, house)
     if params is None:
         return Response(status_code=403)
-    receipts.keep_status(db, params, request.query_params.get("attempt"), now=now)
+    callbacks.keep_status(db, params, request.query_params.get("attempt"), now=now)
     return Response(status_code=204)
 
 
@@ -42,7 +42,7 @@ def inbound(request: Request, body: Raw, db: Db, house: TheHouse, now: Now) -> R
     params = _signed(request, body, house)
     if params is None:
         return Response(status_code=403)
-    receipts.keep_reply(db, params, now=now)
+    callbacks.keep_reply(db, params, now=now)
     return Response("<Response/>", media_type="text/xml")
 
 
@@ -54,10 +54,10 @@ def _signed(request: Request, body: bytes, house: House) -> dict[str, list[str]]
     path: str = request.scope["path"]
     url = f"{house.settings.public_url.rstrip('/')}{path}{query}"
     try:
-        params = receipts.read_form(body)
+        params = callbacks.read_form(body)
     except ValueError:
         params = None
-    if params is None or not receipts.genuine(
+    if params is None or not callbacks.genuine(
         house.twilio.tokens, url, params, request.headers.get(SIGNATURE, "")
     ):
         log.warning("hook_refused", path=path)

@@ -20,8 +20,8 @@ from companion.models import CheckIn, DemoClock, Patient
 from companion.rules.cadence import local_day
 from companion.settings import Settings
 from companion.use_cases.going_home import discharge
-from notifications import devices
-from notifications.channels.sandbox import invented_device
+from notifications.channels.push import devices
+from notifications.channels.push.sandbox import invented_device
 from tests.pages.client import PageClient
 from web.__main__ import push_key
 from web.app import create_app

@@ -20,10 +20,10 @@ from companion.models import AuditEvent, Message, Patient
 from companion.rules.access import Level
 from companion.settings import Settings
 from companion.use_cases.messages import contact, message
-from notifications import devices, vapid
+from notifications.channels.push import devices, vapid
+from notifications.channels.push.settings import VapidSettings
 from notifications.models import Delivery, ProviderEvent, PushSubscription
 from notifications.receipts import apply_events
-from notifications.settings import VapidSettings
 from tests.pages.at_home import AtHome, at_home
 from tests.pages.client import PageClient
 from web.app import create_app

@@ -16,7 +16,7 @@ from yarl import URL
 
 from companion.rules.delivery_codes import explain
 from notifications.channels import Later, Never, News, Parcel, Uncertain
-from notifications.settings import TwilioSettings
+from notifications.channels.sms.settings import TwilioSettings
 
 # Longest and shortest wait in the provider's own queue that it accepts.
 _VALIDITY = (timedelta(seconds=1), timedelta(seconds=36000))

@@ -16,9 +16,10 @@ from pywebpush import WebPusher, WebPushException
 from sqlalchemy.orm import Session, sessionmaker
 
 from companion.clock import Clock, SystemClock
-from notifications import circuit, devices, vapid
+from notifications import circuit
 from notifications.channels import Device, Later, Never, News, Parcel, Uncertain
-from notifications.settings import VapidSettings
+from notifications.channels.push import devices, vapid
+from notifications.channels.push.settings import VapidSettings
 
 # Push services need only take 4096 bytes, sealed.
 LONGEST_PAYLOAD = 3000

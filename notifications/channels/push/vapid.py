@@ -9,7 +9,7 @@ from py_vapid import Vapid, VapidException
 from py_vapid.utils import b64urlencode
 
 from companion.errors import Misconfigured
-from notifications.settings import VapidSettings
+from notifications.channels.push.settings import VapidSettings
 
 # Push services refuse more than 24 hours, and their clocks may differ from ours.
 LASTS = timedelta(hours=11)

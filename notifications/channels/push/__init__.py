@@ -1,0 +1,1 @@
+"""Web Push to the person's own devices."""

@@ -1,0 +1,1 @@
+"""SMS: by Twilio, or to the demo's phones."""
