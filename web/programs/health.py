@@ -79,6 +79,7 @@ def manifest(house: TheHouse) -> Response:
             "icons": _icons(house),
         },
         media_type="application/manifest+json",
+        headers={"Cache-Control": "public, max-age=86400"},
     )
 
 

@@ -116,10 +116,10 @@ def test_a_page_without_built_assets_says_so_and_still_works(tmp_path: Path) -> 
 
 
 def test_built_assets_are_named_by_their_hash(tmp_path: Path) -> None:
-    names = ("app.css", "app.js", "icons.svg", "icon.svg", "icon-180.png")
+    names = ("person.css", "person.js", "icons/brand", "icons/speak", "icon.svg", "icon-180.png")
     (tmp_path / "manifest.json").write_text(str({name: f"{name}-1a2b" for name in names}).replace("'", '"'))
     html = render(tmp_path)
-    assert 'href="/static/dist/app.css-1a2b"' in html
+    assert 'href="/static/dist/person.css-1a2b"' in html
     assert "uten utforming" not in html
 
 

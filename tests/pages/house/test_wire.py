@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,28 @@ def test_nothing_else_is_kept(browser: PageClient, path: str) -> None:
 )  # fmt: skip
 def test_what_a_browser_takes_is_read_from_its_words(header: str, takes: bool) -> None:
     assert accepts(header, "br") is takes
+
+
+def test_what_changes_gets_another_name_and_what_does_not_keeps_its_own(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "web" / "assets", tmp_path / "web" / "assets")
+    (tmp_path / ".ci").mkdir()
+    for name in (".ci/build-assets", "package-lock.json"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    before = build(tmp_path)
+    assert before.keys() == MANIFEST.keys()
+    with (tmp_path / "web/assets/looks/meeting.css").open("a") as styles:
+        styles.write(".meet { color: red; }")
+    with (tmp_path / "web/assets/parts/keys.js").open("a") as script:
+        script.write("console.log(1);")
+    after = build(tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {"meeting.css", "desk.js"}
+
+
+def build(root: Path) -> dict[str, str]:
+    subprocess.run([sys.executable, root / ".ci/build-assets"], check=True, capture_output=True)
+    manifest: dict[str, str] = json.loads((root / "web/static/dist/manifest.json").read_text())
+    return manifest
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------

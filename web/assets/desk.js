@@ -1,0 +1,4 @@
+// What the pages of the desk get.
+import "htmx.org";
+import "./parts/keys.js";
+import "./parts/forms.js";
