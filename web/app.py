@@ -36,6 +36,7 @@ from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
 from web.house.wire import Assets, Compressed
 from web.meeting import meeting
+from web.meeting.line import PostgresLine
 from web.meeting.rooms import Rooms
 from web.patient import check_in, passport, patient, push
 from web.programs import api, health, hooks
@@ -107,7 +108,7 @@ def create_app(
     # A redirect to the address without its slash would be to whatever host the request names.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan)
     app.state.house = house
-    app.state.rooms = Rooms()
+    app.state.rooms = Rooms(PostgresLine(engine, house.ring) if engine.dialect.name == "postgresql" else None)
     http = http or httpx.Client(timeout=httpx.Timeout(10, connect=3), follow_redirects=False)
     if demo:
         app.state.provider = provider = IdentityProvider(settings.public_url, house.personas, house.clock.now)
@@ -170,4 +171,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # A thread for every page in work and as many for web sockets and files (notes: 40, the default, is a third as fast).
     house: House = app.state.house
     anyio.to_thread.current_default_thread_limiter().total_tokens = 2 * house.web.in_flight
-    yield
+    rooms: Rooms = app.state.rooms
+    async with rooms.open():
+        yield

@@ -39,7 +39,8 @@ from web.house.deps import (
 )
 from web.house.security import access, same_origin
 from web.meeting import turn
-from web.meeting.rooms import FULL, NOT_OPEN, SIGNED_OUT, TOO_SLOW, Invited, Rooms, Seat, call
+from web.meeting.events import Invited
+from web.meeting.rooms import NOT_OPEN, SIGNED_OUT, TOO_SLOW, Rooms, Seat, call
 
 router = new_router()
 
@@ -257,8 +258,7 @@ class _Connection:
             return await self._socket.close(NOT_OPEN)
         seat = place.seat
         seat.tell({"type": "welcome", "ice": turn.ice_servers(self._house.web, seat.id, self._now())})
-        if not self._rooms.join(self._meeting_id, seat, place.invited):
-            return await self._socket.close(FULL)
+        self._rooms.join(self._meeting_id, seat, place.invited)
         if seat.host:
             for person, phone in place.calls:
                 seat.tell(call(person, phone))
