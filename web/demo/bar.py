@@ -13,16 +13,17 @@ IN_THE_BAR = ("sofia", "kari", "johan", "anne")
 
 def bar(request: Request, _db: Session | None) -> dict[str, Any]:
     """Who can be switched to, and the demo's time."""
-    visitor = visitor_of(request)
+    house, visitor = house_of(request), visitor_of(request)
     personas = [
         {
             "key": persona.key,
             "name": persona.name.split()[0],
             "role": persona.role,
-            "current": visitor is not None and visitor.national_id == persona.national_id,
+            "current": visitor is not None
+            and visitor.national_id_index == house.ring.index(persona.national_id, "national_id"),
         }
         for key in IN_THE_BAR
-        for persona in house_of(request).personas
+        for persona in house.personas
         if persona.key == key
     ]
     return {"now": now_of(request), "personas": personas}

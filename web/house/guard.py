@@ -1,9 +1,10 @@
 """The guard in front of every route; see `web.house.security.access` for what a route declares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Request, Security
+from fastapi import APIRouter, Depends, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
@@ -12,7 +13,7 @@ from companion.rules.access import Actor
 from companion.settings import Settings
 from companion.use_cases.people import programs
 from web.house.house import Now, house_of
-from web.house.posted import Db, Fields, Posted
+from web.house.posted import Db, Fields, Posted, get_fields
 from web.house.security import (
     PERSONS,
     SAFE,
@@ -26,6 +27,9 @@ from web.house.security import (
     same_origin,
 )
 from web.house.visitor import Signed, SignInNeeded, signed_in
+from web.house.work import Work
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def guard(request: Request, db: Db, now: Now, fields: Posted) -> None:
@@ -64,9 +68,7 @@ def _check_form(request: Request, db: Db, now: Now, fields: Fields) -> None:
     house, given = house_of(request), given_token(request, fields)
     cookie = request.cookies.get(house.cookies.form)
     signed = signed_in(request, db, now)
-    check_token(
-        given, signed.sign_in.csrf if signed else None, form_token(house.ring, cookie) if cookie else None
-    )
+    check_token(given, signed.csrf if signed else None, form_token(house.ring, cookie) if cookie else None)
 
 
 # The guard has read the token; here it is only told to the description of the door.
@@ -86,8 +88,21 @@ class GuardedRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         access_of(endpoint)
-        options["dependencies"] = [Depends(guard), *(options.get("dependencies") or [])]
-        super().__init__(path, endpoint, **options)
+        self._work = Work(endpoint, guard)
+        super().__init__(path, self._work.route(), **options)
+
+    def get_route_handler(self) -> Handler:
+        """Whoever may not come in hears that, also when what they sent makes no sense."""
+        handler = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except RequestValidationError:
+                await self._work.let_in(request=request, fields=await get_fields(request))
+                raise
+
+        return answer
 
 
 def new_router(*, documented: bool = False) -> APIRouter:

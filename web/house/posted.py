@@ -1,14 +1,12 @@
 """What came with a request: its transaction, the form, the JSON."""
 
 import json
-from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Depends, HTTPException, Request
 from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
-from web.house.house import house_of
 from web.house.security import SAFE, access_of
 
 
@@ -24,11 +22,9 @@ class Fields(dict[str, str]):
         return [value for key, value in self._items if key == name]
 
 
-def get_db(request: Request) -> Iterator[Session]:
-    """One request, one transaction: committed before the answer leaves, rolled back when anything was raised."""
-    with house_of(request).sessions() as db:
-        yield db
-        db.commit()
+def get_db(request: Request) -> Session:
+    """The request's transaction; `web.house.work` begins it, and commits it before the answer leaves."""
+    return cast(Session, request.state.db)
 
 
 async def get_fields(request: Request) -> Fields:
@@ -68,6 +64,6 @@ def _text(typed: str) -> str:
     return typed.encode(errors="replace").decode().replace("\0", "")
 
 
-Db = Annotated[Session, Depends(get_db, scope="function")]
+Db = Annotated[Session, Depends(get_db)]
 Posted = Annotated[Fields, Depends(get_fields)]
 SentJson = Annotated[object, Depends(get_json)]

@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
 
-from companion.models import Patient, Professional, Relative, SignIn, Stay, Unit
+from companion.models import SignIn
 from companion.rules.access import Actor, Level
 from companion.use_cases import sign_in
-from web.house.house import Now, house_of
+from companion.use_cases.sign_in import UnitLine, Visit
+from web.house.house import Now, house_of, now_of
 from web.house.posted import Db
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who is signed in, as plain values: readable after the transaction is over, also on an error page."""
+    """Who is signed in, as pages and error pages show them."""
 
     audience: str
     level: Level
@@ -27,24 +27,31 @@ class Visitor:
     line: str
     scheme: str
     size: str
-    national_id: str | None
-    unit: "UnitLine | None"
-
-
-@dataclass(frozen=True)
-class UnitLine:
-    """The unit to call."""
-
-    name: str
-    phone: str | None
+    national_id_index: str | None
+    unit: UnitLine | None
 
 
 @dataclass(frozen=True)
 class Signed:
     """A session and the person in it."""
 
-    sign_in: SignIn
-    actor: Actor
+    visit: Visit
+    db: Session
+
+    @property
+    def actor(self) -> Actor:
+        """The person."""
+        return self.visit.actor
+
+    @property
+    def csrf(self) -> str:
+        """What the forms of this session carry."""
+        return self.visit.csrf
+
+    @property
+    def sign_in(self) -> SignIn:
+        """The session itself, for those who change it."""
+        return self.db.get_one(SignIn, self.visit.id)
 
 
 class SignInNeeded(Exception):
@@ -60,10 +67,23 @@ def signed_in(request: Request, db: Db, now: Now) -> Signed | None:
     state = request.state
     if not hasattr(state, "signed"):
         secret = request.cookies.get(house_of(request).cookies.session)
-        found = sign_in.actor(db, secret, now=now) if secret else None
-        state.signed = Signed(*found) if found else None
-        state.visitor = _visitor(db, state.signed) if found else None
+        found = sign_in.visit(db, secret, now=now) if secret else None
+        state.signed = Signed(found, db) if found else None
+        state.visitor = _visitor(found) if found else None
     return cast(Signed | None, state.signed)
+
+
+def forget(request: Request) -> None:
+    """Before a request is worked on anew: nobody has been looked up."""
+    for name in ("signed", "visitor"):
+        if hasattr(request.state, name):
+            delattr(request.state, name)
+
+
+def stay_awake(request: Request, db: Session) -> None:
+    """The session of whoever asked goes on; at the end of the request, like everything it writes beside its own business."""
+    if signed := signed_of(request):
+        sign_in.stay_awake(db, signed.visit, now=now_of(request))
 
 
 def visitor_of(connection: HTTPConnection) -> Visitor | None:
@@ -97,41 +117,17 @@ Who = Annotated[Actor, Depends(who)]
 MeetingDoor = Annotated[Actor | SignIn, Depends(door)]
 
 
-_KINDS: dict[str, type[Patient] | type[Relative] | type[Professional]] = {
-    "patient": Patient,
-    "relative": Relative,
-    "professional": Professional,
-}
-
-
-def _visitor(db: Session, signed: Signed) -> Visitor:
-    session, actor = signed.sign_in, signed.actor
-    person: Patient | Relative | Professional | None = None
-    if actor.level is not Level.link:
-        person = cast(Patient | Relative | Professional, db.get_one(_KINDS[actor.kind], actor.id))
-    unit = _unit(db, person, actor)
+def _visitor(visit: Visit) -> Visitor:
+    who, unit = visit.actor, visit.unit
     return Visitor(
-        audience=actor.kind,
-        level=actor.level,
-        csrf=session.csrf,
-        lang=person.language if person else "nb",
-        name=person.name if person else "",
-        line=_line(person, unit),
-        scheme=getattr(person, "color_scheme", "auto"),
-        size=getattr(person, "text_size", "md"),
-        national_id=person.national_id if person else None,
-        unit=UnitLine(unit.name, unit.phone) if unit else None,
+        audience=who.kind,
+        level=who.level,
+        csrf=visit.csrf,
+        lang=visit.language,
+        name=who.name,
+        line=f"{visit.title}, {unit.name}" if visit.title and unit else visit.title,
+        scheme=visit.scheme,
+        size=visit.size,
+        national_id_index=visit.national_id_index,
+        unit=unit,
     )
-
-
-def _unit(db: Session, person: object, actor: Actor) -> Unit | None:
-    if isinstance(person, Patient):
-        last = select(Unit).join(Stay, Stay.ward_id == Unit.id).where(Stay.patient_id == person.id)
-        return db.scalar(last.order_by(Stay.discharged_on.desc()).limit(1))
-    return db.get(Unit, actor.unit_id) if actor.unit_id else None
-
-
-def _line(person: object, unit: Unit | None) -> str:
-    if isinstance(person, Professional):
-        return f"{person.title}, {unit.name}" if unit else person.title
-    return ""

@@ -359,15 +359,15 @@ class _Connection:
         return found
 
     def _record(self, db: Session, signed: tuple[SignIn, Actor], meeting: Meeting, action: str) -> None:
-        privacy.record_access(
-            db,
+        line = privacy.Line(
+            self._now(),
             signed[1],
             meeting.patient_id,
             action,
             object=f"meeting:{meeting.id}",
             request_id=self._socket.state.id,
-            now=self._now(),
         )
+        privacy.record(db, [line])
 
     def _now(self) -> datetime:
         return self._house.clock.now()

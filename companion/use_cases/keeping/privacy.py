@@ -1,10 +1,10 @@
 """Who looked at what: the audit chain; and the person's rights to have everything, and to have the rest forgotten."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -48,6 +48,10 @@ LOG_SHOWN = 500
 # One chain, so one writer at a time; the number only has to be ours.
 _CHAIN_LOCK = 0x466F6C6765
 _START = "0" * 64
+_HOLD_CHAIN = text(f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK})")
+_LAST_HASH = select(AuditEvent.hash).order_by(AuditEvent.seq.desc()).limit(1)
+_ADD_LINKS = insert(cast(Table, AuditEvent.__table__))
+_TOLD_AS_IT_IS = ("actor_kind", "level", "action", "object", "purpose", "request_id", "previous")
 _SECRETS = frozenset({"token_hash", "csrf", "p256dh", "auth", "hash", "previous", "idp_sid"})
 
 
@@ -64,6 +68,19 @@ class Access:
     purpose: str
 
 
+@dataclass(frozen=True)
+class Line:
+    """Somebody saw or did something with a patient's data, or looked at a list that named nobody (`patient_id` None)."""
+
+    at: datetime
+    who: Actor
+    patient_id: UUID | None
+    action: str
+    object: str = ""
+    purpose: str = ""
+    request_id: str = ""
+
+
 def record_access(
     db: Session,
     who: Actor,
@@ -72,50 +89,41 @@ def record_access(
     *,
     object: str = "",
     purpose: str = "",
-    request_id: str = "",
     now: datetime,
 ) -> None:
     """Adds a link to the audit chain, in the same transaction as what it tells of: neither exists without the other."""
-    record_accesses(
-        db, who, [patient_id], action, object=object, purpose=purpose, request_id=request_id, now=now
-    )
+    record(db, [Line(now, who, patient_id, action, object, purpose)])
 
 
-def record_accesses(
-    db: Session,
-    who: Actor,
-    patient_ids: Iterable[UUID | None],
-    action: str,
-    *,
-    object: str = "",
-    purpose: str = "",
-    request_id: str = "",
-    now: datetime,
-) -> None:
-    """As `record_access`, for a list: a link for each patient on it, once, all in one statement."""
-    if db.get_bind().dialect.name == "postgresql":
+def record(db: Session, lines: Iterable[Line]) -> None:
+    """As `record_access`, for several, all in one statement."""
+    links = [_link(line) for line in lines]
+    if not links:
+        return
+    connection, ring = db.connection(), _ring(db)
+    if connection.dialect.name == "postgresql":
         # Held to the end of the transaction, so that nobody links to a row that is then rolled back.
-        db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHAIN_LOCK})
-    previous = db.scalar(select(AuditEvent.hash).order_by(AuditEvent.seq.desc()).limit(1)) or _START
-    links = []
-    for patient_id in dict.fromkeys(patient_ids):
-        link: dict[str, Any] = {
-            "at": now.astimezone(UTC),
-            "actor_kind": who.kind,
-            "actor_id": who.id,
-            "unit_id": who.unit_id,
-            "level": who.level.name,
-            "patient_id": patient_id,
-            "action": action,
-            "object": object,
-            "purpose": purpose,
-            "request_id": request_id,
-            "previous": previous,
-        }
-        previous = link["hash"] = _hash(AuditEvent(**link), _ring(db))
-        links.append(link)
-    if links:
-        db.execute(insert(AuditEvent), links)
+        connection.execute(_HOLD_CHAIN)
+    previous = connection.scalar(_LAST_HASH) or _START
+    for link in links:
+        link["previous"] = previous
+        previous = link["hash"] = _hash(link, ring)
+    connection.execute(_ADD_LINKS, links)
+
+
+def _link(line: Line) -> dict[str, Any]:
+    return {
+        "at": line.at.astimezone(UTC),
+        "actor_kind": line.who.kind,
+        "actor_id": line.who.id,
+        "unit_id": line.who.unit_id,
+        "level": line.who.level.name,
+        "patient_id": line.patient_id,
+        "action": line.action,
+        "object": line.object,
+        "purpose": line.purpose,
+        "request_id": line.request_id,
+    }
 
 
 def verify_chain(db: Session, ring: KeyRing) -> int | None:
@@ -127,7 +135,7 @@ def verify_chain(db: Session, ring: KeyRing) -> int | None:
     in_order = select(AuditEvent).order_by(AuditEvent.seq)
     with db.scalars(in_order.execution_options(yield_per=1000, populate_existing=True)) as events:
         for event in events:
-            if event.previous != previous or event.hash != _hash(event, ring):
+            if event.previous != previous or event.hash != _hash(vars(event), ring):
                 return event.seq
             previous = event.hash
     return None
@@ -136,7 +144,7 @@ def verify_chain(db: Session, ring: KeyRing) -> int | None:
 def chain_head(db: Session) -> tuple[int, str]:
     """How many events there are, and the fingerprint of the last: noted outside, it shows later whether some were cut off."""
     count = db.scalar(select(func.count()).select_from(AuditEvent)) or 0
-    last = db.scalar(select(AuditEvent.hash).order_by(AuditEvent.seq.desc()).limit(1))
+    last = db.scalar(_LAST_HASH)
     return count, last or _START
 
 
@@ -223,20 +231,13 @@ def _ring(db: Session) -> KeyRing:
     return ring
 
 
-def _hash(event: AuditEvent, ring: KeyRing) -> str:
+def _hash(event: Mapping[str, Any], ring: KeyRing) -> str:
     told = {
-        "at": event.at.astimezone(UTC).isoformat(),
-        "actor_kind": event.actor_kind,
-        "actor_id": str(event.actor_id or ""),
-        "unit_id": str(event.unit_id or ""),
-        "level": event.level,
-        "patient_id": str(event.patient_id or ""),
-        "action": event.action,
-        "object": event.object,
-        "purpose": event.purpose,
-        "request_id": event.request_id,
-        "previous": event.previous,
-    }
+        "at": event["at"].astimezone(UTC).isoformat(),
+        "actor_id": str(event["actor_id"] or ""),
+        "unit_id": str(event["unit_id"] or ""),
+        "patient_id": str(event["patient_id"] or ""),
+    } | {name: event[name] for name in _TOLD_AS_IT_IS}
     return ring.index(json.dumps(told, sort_keys=True, ensure_ascii=False), "audit_event")
 
 

@@ -23,13 +23,13 @@ from companion.use_cases.sign_in.sessions import (
     IDLE,
     LONGEST,
     Opened,
-    actor,
     choose_unit,
     end,
     end_at_provider,
     move_sessions,
 )
 from companion.use_cases.sign_in.tries import CODE_LIFE, TRIES
+from companion.use_cases.sign_in.visits import UnitLine, Visit, actor, stay_awake, visit
 
 __all__ = [
     "CODE_LIFE",
@@ -39,6 +39,8 @@ __all__ = [
     "TRIES",
     "Landing",
     "Opened",
+    "UnitLine",
+    "Visit",
     "Words",
     "actor",
     "ask_for_code",
@@ -57,4 +59,6 @@ __all__ = [
     "redeem_link",
     "redeem_typed",
     "send_new_link",
+    "stay_awake",
+    "visit",
 ]

@@ -1,4 +1,4 @@
-"""Sessions: opened, looked up, ended."""
+"""Sessions: opened, moved, ended."""
 
 import secrets
 from dataclasses import dataclass
@@ -10,15 +10,8 @@ from sqlalchemy.orm import Session
 
 from companion.crypto import token_hash
 from companion.errors import LinkUnknown, NotAllowed
-from companion.models import (
-    LinkToken,
-    Membership,
-    Patient,
-    Professional,
-    Relative,
-    SignIn,
-)
-from companion.rules.access import Actor, ActorKind, Level
+from companion.models import LinkToken, Membership, SignIn
+from companion.rules.access import Level
 from companion.use_cases.sign_in.people import changed
 
 IDLE = timedelta(minutes=30)
@@ -27,7 +20,6 @@ LONGEST = {
     "relative": timedelta(hours=2),
     "professional": timedelta(hours=12),
 }
-_SEEN_STEP = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -67,21 +59,6 @@ def open_session(
     return Opened(sign_in, secret)
 
 
-def actor(db: Session, secret: str, *, now: datetime) -> tuple[SignIn, Actor] | None:
-    """Whose session this is; None when it never was, has ended, was left alone for 30 minutes or is older than it may be."""
-    sign_in = db.scalar(select(SignIn).where(SignIn.token_hash == token_hash(secret)))
-    if sign_in is None or sign_in.ended_at is not None:
-        return None
-    if now >= sign_in.expires_at or now >= sign_in.seen_at + IDLE:
-        return None
-    found = _actor(db, sign_in)
-    if found is None:
-        return None
-    if now - sign_in.seen_at >= _SEEN_STEP:
-        sign_in.seen_at = now
-    return sign_in, found
-
-
 def end(db: Session, sign_in: SignIn, *, now: datetime) -> None:
     """Signed out."""
     sign_in.ended_at = sign_in.ended_at or now
@@ -111,38 +88,6 @@ def move_sessions(db: Session, by: timedelta, *, now: datetime) -> None:
         sign_in.seen_at += by
         sign_in.expires_at += by
     db.flush()
-
-
-def _actor(db: Session, sign_in: SignIn) -> Actor | None:
-    level = Level[sign_in.level]
-    if level is Level.link:
-        link = link_of(db, sign_in)
-        kind: ActorKind = "relative" if link.relative_id else "patient"
-        return Actor(kind=kind, id=link.relative_id or link.patient_id, level=level)
-    if sign_in.professional_id:
-        return _professional(db, sign_in, level)
-    if sign_in.relative_id:
-        relative = db.get_one(Relative, sign_in.relative_id)
-        return Actor(kind="relative", id=relative.id, level=level, name=relative.name)
-    patient = db.get_one(Patient, sign_in.patient_id)
-    return None if patient.died_on else Actor(kind="patient", id=patient.id, level=level, name=patient.name)
-
-
-def _professional(db: Session, sign_in: SignIn, level: Level) -> Actor | None:
-    person = db.get_one(Professional, sign_in.professional_id)
-    if person.left_at is not None:
-        return None
-    units = frozenset(m.unit_id for m in person.memberships)
-    here = sign_in.unit_id if sign_in.unit_id in units else next(iter(units), None)
-    return Actor(
-        kind="professional",
-        id=person.id,
-        level=level,
-        name=person.name,
-        unit_id=here,
-        unit_ids=units,
-        roles=frozenset(m.role for m in person.memberships),
-    )
 
 
 def link_of(db: Session, sign_in: SignIn) -> LinkToken:
