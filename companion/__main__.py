@@ -14,7 +14,7 @@ from uuid import UUID
 
 import typer
 
-from companion.clock import SystemClock
+from companion.clock import SystemClock, moment
 from companion.errors import CompanionError, Conflict, Invalid, NotFound
 from companion.rules.access import SYSTEM, Actor, Level
 from companion.rules.places import ROLES, UNIT_KINDS
@@ -199,10 +199,10 @@ def import_(
     from companion.use_cases.going_home.import_ import import_discharges
 
     with _told(), _session() as db:
-        moment = _moment(now) if now else _now(db)
+        at = _moment(now) if now else _now(db)
         try:
             report = import_discharges(
-                db, IMPORT, file, partial=partial, dry_run=dry_run, settings=_settings(), now=moment
+                db, IMPORT, file, partial=partial, dry_run=dry_run, settings=_settings(), now=at
             )
         except OSError as problem:
             raise _Refused(f"{file} cannot be read: {problem.strerror}") from None
@@ -345,12 +345,9 @@ def _now(db: "Session") -> datetime:
 
 def _moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise _Refused("--now is not a moment; write for example 2026-11-10T09:00:00+01:00") from None
-    if moment.tzinfo is None:
-        raise _Refused("--now has no time zone; write for example 2026-11-10T09:00:00+01:00")
-    return moment
+        return moment(text)
+    except ValueError as problem:
+        raise _Refused(f"--now {problem}") from None
 
 
 if __name__ == "__main__":

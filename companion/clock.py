@@ -3,6 +3,23 @@
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+# No letter is older than the house, and no house stands for ever.
+_FIRST_YEAR, _LAST_YEAR = 2020, 2199
+
+
+def moment(text: str) -> datetime:
+    """What somebody typed for a moment. Raises `ValueError` with what to write instead."""
+    example = "write for example 2026-11-10T09:00:00+01:00"
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"is not a moment; {example}") from None
+    if read.tzinfo is None:
+        raise ValueError(f"has no time zone; {example}")
+    if not _FIRST_YEAR <= read.year <= _LAST_YEAR:
+        raise ValueError(f"is not between {_FIRST_YEAR} and {_LAST_YEAR}; {example}")
+    return read
+
 
 class Clock(Protocol):
     """Something that knows what time it is."""

@@ -29,7 +29,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 def make_engine(settings: Settings, *, pool_size: int = 4, force_custom_plan: bool = False) -> Engine:
     """An engine that carries the keys of `settings`. `force_custom_plan` is for the dispatcher's connections on PostgreSQL.
 
-    Raises `Misconfigured` when the keys or the address are missing or malformed.
+    Raises `Misconfigured` when the keys or the address are missing or malformed, or SQLite's folder cannot be made.
     """
     ready = settings.require()
     url = _url(ready.database_url)
@@ -41,8 +41,7 @@ def make_engine(settings: Settings, *, pool_size: int = 4, force_custom_plan: bo
         "pool_pre_ping": url.get_backend_name() != "sqlite",
     }
     if url.get_backend_name() == "sqlite":
-        if url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(url)
         options["connect_args"] = {"timeout": 15, "check_same_thread": False}
     elif force_custom_plan:
         options["connect_args"] = {"options": "-c plan_cache_mode=force_custom_plan"}
@@ -66,6 +65,18 @@ def _url(address: str) -> URL:
             "COMPANION_DATABASE_URL cannot be read; write sqlite:///path or postgresql+psycopg://user@host/name"
         ) from None
     return url
+
+
+def _make_folder(url: URL) -> None:
+    if not url.database:
+        return
+    folder = Path(url.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise Misconfigured(
+            f"COMPANION_DATABASE_URL: the folder {folder} cannot be made ({problem.strerror})"
+        ) from None
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

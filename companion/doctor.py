@@ -69,7 +69,10 @@ def _masked(keys: SecretStr) -> str:
 
 
 def _check_address(settings: Settings) -> tuple[str, str]:
-    address = urlsplit(settings.public_url)
+    try:
+        address = urlsplit(settings.public_url)
+    except ValueError:
+        address = urlsplit("")
     if address.scheme not in ("http", "https") or not address.hostname:
         return BAD, "COMPANION_PUBLIC_URL is not an address; write for example https://folge.example.no"
     if settings.environment == "production" and address.scheme != "https":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from companion.clock import Clock, FixedClock, ShiftedClock, SystemClock
+from companion.clock import Clock, FixedClock, ShiftedClock, SystemClock, moment
 from companion.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -362,12 +362,9 @@ def _house() -> House:
 
 def _moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise typer.BadParameter("a moment such as 2026-11-13T10:00:00+01:00 is needed", param_hint="--now")
-    return moment
+        return moment(text)
+    except ValueError as problem:
+        raise typer.BadParameter(str(problem), param_hint="--now") from None
 
 
 def _day(text: str, today: date) -> date:

@@ -233,7 +233,13 @@ class Postgres:
 # Started from a process that has read the modules already: otherwise a busy machine would do nothing but that.
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
-    ["notifications.__main__", "notifications.channels.sms.channel", "web.__main__", "tests.rig.chaos"]
+    [
+        "notifications.dispatcher",
+        "notifications.doctor",
+        "notifications.channels.sms.channel",
+        "web.serving",
+        "tests.rig.chaos",
+    ]
 )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -30,8 +30,8 @@ class WebSettings(BaseSettings):
     turn_secret: SecretStr = SecretStr("")
 
     trusted_proxies: str = ""
-    metrics_port: int | None = None
+    metrics_port: int | None = Field(None, gt=0, lt=65536)
     security_contact: str = ""
     # Pages served at the same time; each holds a thread and a database connection (notes: three times the default's throughput).
-    in_flight: int = 4
-    max_body: int = 1_000_000
+    in_flight: int = Field(4, gt=0)
+    max_body: int = Field(1_000_000, gt=0)

@@ -23,9 +23,9 @@ from companion.use_cases.going_home import discharge
 from notifications.channels.push import devices
 from notifications.channels.push.sandbox import invented_device
 from tests.pages.client import PageClient
-from web.__main__ import push_key
 from web.app import create_app
 from web.house.settings import WebSettings
+from web.serving import push_key
 
 SETTINGS_OF_THE_DEMO = Settings(environment="demo")
 
