@@ -44,13 +44,17 @@ clean-demo: ## forget the demo's invented ward
 
 # --- testing ----------------------------------------------------------------------------------------------------------
 
-.PHONY: test fast chaos words
+.PHONY: test fast dates chaos words
 test: setup ## everything: lint, types, contracts, every test on SQLite and PostgreSQL, real browsers
 	@.ci/system-packages test
 	@.ci/check
 
 fast: setup ## tests without browsers, on SQLite only, none that takes a minute
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres and not long"
+	@$(WHEN) $(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres and not long"
+
+dates: setup ## make fast at five other dates and in other zones, by a faked clock of the system
+	@.ci/system-packages dates
+	@.ci/dates
 
 chaos: setup ## 10,000 messages while everything is killed 200 times, on SQLite and PostgreSQL; the table, and exit 1 if anything is wrong
 	@$(PYTHON) -m tests.rig
