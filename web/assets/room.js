@@ -201,8 +201,8 @@ function showTiles() {
     const person = people.find((each) => each.id === id);
     const tile = tiles.get(id) ?? newTile(id);
     const video = tile.querySelector("video");
-    if (video.srcObject !== peer.stream) video.srcObject = peer.stream;
-    if (video.paused && peer.stream.getTracks().length) play(video);
+    give(video, peer.stream);
+    if (video.srcObject && video.paused && peer.stream.getTracks().length) play(video);
     if (person) tile.querySelector("[data-name]").textContent = person.name;
     const name = tile.querySelector("[data-name]").textContent;
     const note = peer.state !== "connected" ? words.peer[peer.state] : missing(person);
@@ -242,6 +242,12 @@ function newTile(id) {
   tile.querySelector("[data-sound]").addEventListener("click", () => play(video));
   part("stage").prepend(tile);
   return tile;
+}
+
+// A page is loaded when each of its videos has a first picture: given too early, one to which nothing comes keeps it loading
+// for ever.
+function give(video, stream) {
+  if (document.readyState === "complete" && video.srcObject !== stream) video.srcObject = stream;
 }
 
 function play(video) {
@@ -285,7 +291,7 @@ function ownChanged() {
   const { audio, video } = devices.tracks;
   for (const own of root.querySelectorAll("video[data-own]")) {
     const shown = own.srcObject?.getVideoTracks()[0];
-    if (shown !== (video ?? undefined)) own.srcObject = video ? new MediaStream([video]) : null;
+    if (shown !== (video ?? undefined)) give(own, video ? new MediaStream([video]) : null);
     own.hidden = !video;
   }
   part("ask").hidden = devices.started;
@@ -366,6 +372,7 @@ if (!("RTCPeerConnection" in window)) {
 } else {
   connect();
   ownChanged();
+  addEventListener("load", ownChanged);
   devices.allowedBefore().then((allowed) => allowed && devices.start());
   setInterval(() => tell({ type: "here" }), STILL_HERE);
 }
