@@ -8,7 +8,15 @@ from threading import Thread
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Playwright, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
@@ -27,6 +35,10 @@ CHROMIUM_ARGS = [
     "--allow-loopback-in-peer-connection",
 ]
 ALLOW_CAMERA = "--use-fake-ui-for-media-stream"
+# Browsers are waited for as long as a busy machine may need; what never comes is the test's own time limit's business.
+IN_A_BROWSER = [pytest.mark.browser, pytest.mark.timeout(600)]
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
 PHONE: ViewportSize = {"width": 360, "height": 740}
 DESK: ViewportSize = {"width": 1280, "height": 800}
 
@@ -45,12 +57,19 @@ class Machine:
         context = self.browser.new_context(
             viewport=size, locale="nb-NO", base_url=self.url, java_script_enabled=scripts
         )
+        context.set_default_timeout(PATIENCE)
         if session:
             context.add_cookies([{"name": "session", "value": session, "url": self.url}])
         return context
 
 
 Machines = Callable[..., Machine]
+
+
+def until(page: Page, so: Callable[[], bool]) -> None:
+    """Lets what the browser tells come in until it is so."""
+    while not so():
+        page.evaluate("1")
 
 
 @pytest.fixture

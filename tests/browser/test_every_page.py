@@ -30,12 +30,12 @@ from starlette.routing import compile_path
 
 from companion.demo import GUESTS, PERSONAS
 from companion.rules.cadence import to_local
-from tests.browser.conftest import ALLOW_CAMERA, CHROMIUM, CHROMIUM_ARGS, DESK, PHONE
+from tests.browser.conftest import ALLOW_CAMERA, CHROMIUM, CHROMIUM_ARGS, DESK, IN_A_BROWSER, PATIENCE, PHONE
 from tests.browser.demo_room import Room, running
 from web.app import ROUTERS
 from web.demo import routes as demo_routes
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = IN_A_BROWSER
 
 NARROW: ViewportSize = {"width": 320, "height": 740}
 # A screen of 1280 at 200 %.
@@ -101,7 +101,7 @@ class House:
             color_scheme="dark" if dark else "light",
             storage_state=state,
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         yield context.new_page()
         context.close()
 
@@ -109,7 +109,7 @@ class House:
         """Where somebody signed in; the first time they do it now, and `places` gets to know where that led them."""
         if who not in self._windows:
             context = self._browser.new_context(viewport=DESK, locale="nb-NO", base_url=self.room.url)
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(PATIENCE)
             page = context.new_page()
             if persona := next((one for one in PERSONAS if one.name.startswith(who)), None):
                 page.goto("/demo")

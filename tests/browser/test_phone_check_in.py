@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import pytest
 from playwright.sync_api import expect
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -10,10 +9,10 @@ from sqlalchemy.orm import Session
 from companion.models import Professional
 from companion.rules.questionnaire import address
 from companion.use_cases import sign_in
-from tests.browser.conftest import DESK, Machines
+from tests.browser.conftest import DESK, IN_A_BROWSER, Machines
 from tests.pages.at_home import at_home
 
-pytestmark = pytest.mark.browser
+pytestmark = IN_A_BROWSER
 
 
 def test_new_questions_appear_while_the_keyboard_stays(

@@ -13,11 +13,11 @@ from playwright.sync_api import Browser, Page, Playwright, ViewportSize, expect
 
 from companion.demo import ANNE, KARI
 from companion.rules.cadence import to_utc
-from tests.browser.conftest import ALLOW_CAMERA, CHROMIUM, CHROMIUM_ARGS, DESK, PHONE
+from tests.browser.conftest import ALLOW_CAMERA, CHROMIUM, CHROMIUM_ARGS, DESK, IN_A_BROWSER, PATIENCE, PHONE
 from tests.browser.demo_room import Room, running
 from tests.browser.test_meeting_room import MOVING, let_in, other
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ class People:
             self._driver.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_ARGS, ALLOW_CAMERA])
         )
         context = self.browsers[-1].new_context(viewport=size, locale="nb-NO")
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE)
         return context.new_page()
 
 

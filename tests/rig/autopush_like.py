@@ -33,7 +33,7 @@ class AutopushLike:
     _browser: web.WebSocketResponse | None = None
     _news: threading.Condition = field(default_factory=threading.Condition)
 
-    def wait_for(self, wanted: Callable[[], bool], seconds: float = 30) -> None:
+    def wait_for(self, wanted: Callable[[], bool], seconds: float = 120) -> None:
         """Returns when it is so; asked again after everything a browser or a sender says."""
         with self._news:
             assert self._news.wait_for(wanted, seconds), "it never came to that"

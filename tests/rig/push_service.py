@@ -94,7 +94,7 @@ class PushService:
         """What was opened, in order."""
         return [one.text for one in self.shown]
 
-    def wait_for(self, wanted: Callable[[], bool], seconds: float = 30) -> None:
+    def wait_for(self, wanted: Callable[[], bool], seconds: float = 120) -> None:
         """Returns when it is so; asked again after every request."""
         with self._news:
             assert self._news.wait_for(wanted, seconds), "it never came to that"
