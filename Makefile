@@ -60,7 +60,7 @@ chaos: setup ## 10,000 messages while everything is killed 200 times, on SQLite 
 	@$(PYTHON) -m tests.rig
 
 .PHONY: bench
-bench: setup ## messages and pages a second and more, as ratios (PART=speed,peers,wait,codes,crash,claims,push,ten): BENCHMARKS.md
+bench: setup ## messages and pages a second and more, as ratios (PART=speed,peers,wait,codes,crash,claims,push,ten,pages,lighthouse): BENCHMARKS.md
 	@.ci/system-packages bench
 	@$(PYTHON) -m bench install
 	@$(PYTHON) -m bench measure $(if $(PART),--only $(PART)) $(if $(LETTERS),--letters $(LETTERS)) $(if $(PEOPLE),--people $(PEOPLE)) \

@@ -1,5 +1,6 @@
 """`python -m bench measure [--only PART …] [--small] [--write]`: measures, prints tables, writes `BENCHMARKS.md`."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,9 +11,23 @@ from pathlib import Path
 from time import monotonic
 from typing import Annotated
 
+import structlog
 import typer
 
-from bench import claims, crash, figures, push, rivals, speed, standin, ten, waits
+from bench import (
+    claims,
+    crash,
+    figures,
+    lighthouse,
+    pages,
+    push,
+    rivals,
+    speed,
+    standin,
+    ten,
+    waits,
+    wire,
+)
 from bench.databases import Postgres, Sqlite, folder, postgres
 from bench.figures import Part
 from companion.clock import SystemClock
@@ -32,13 +47,26 @@ class Size:
     rows: tuple[int, ...]
     pushes: int
     people: int
+    patients: tuple[int, ...]
+    page_seconds: float
     processes: int = 2
 
 
-WHOLE = Size(messages=20_000, rounds=3, seconds=60, rows=(10_000, 1_000_000), pushes=2_000, people=1_000)
+WHOLE = Size(
+    messages=20_000,
+    rounds=3,
+    seconds=60,
+    rows=(10_000, 1_000_000),
+    pushes=2_000,
+    people=1_000,
+    patients=(100, 100_000),
+    page_seconds=2,
+)
 # Takes long and ~15 GB of disk, so only when asked for by name.
 HUGE = (1_000_000, 10_000_000)
-SMALL = Size(messages=200, rounds=1, seconds=2, rows=(2_000,), pushes=20, people=2)
+SMALL = Size(
+    messages=200, rounds=1, seconds=2, rows=(2_000,), pushes=20, people=2, patients=(20, 60), page_seconds=0.2
+)
 
 
 class Rig:
@@ -93,7 +121,14 @@ PAGES: dict[str, Measure] = {
     "ten": lambda rig: ten.measure(
         rig.sqlite, rig.postgres, rig.size.people, rig.size.rounds, rig.size.processes
     ),
+    "pages": lambda rig: pages.measure(
+        [rig.sqlite, rig.postgres], rig.size.patients, rig.size.rounds, rig.size.page_seconds, KEPT
+    ),
+    "wire": lambda rig: wire.measure(rig.sqlite),
+    "lighthouse": lambda rig: lighthouse.measure(rig.sqlite, KEPT, rig.size.rounds),
 }
+# What is asked for together.
+WITH = {"pages": ("pages", "wire")}
 CHAPTERS = {"messages": MESSAGES, "pages": PAGES}
 PARTS = MESSAGES | PAGES
 
@@ -103,6 +138,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measures, as
 @app.callback()
 def main() -> None:
     """Measures, as ratios to what else does the same in the same run."""
+    # Pages whose statements are counted run in this process; their lines are no part of the tables.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
 
 @app.command()
@@ -117,11 +154,7 @@ def measure(
     """What the dispatcher can do, and the pages."""
     size = SMALL if small else WHOLE
     size = replace(size, messages=letters or size.messages, people=people or size.people, processes=processes)
-    wanted = [
-        part for given in only or [name for name in PARTS if name != "growth"] for part in given.split(",")
-    ]
-    if unknown := set(wanted) - set(PARTS):
-        raise typer.BadParameter(f"there is no part {', '.join(sorted(unknown))}", param_hint="--only")
+    wanted = _wanted(only)
     into = KEPT / "small" if small else KEPT
     into.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -134,6 +167,14 @@ def measure(
                 figures.insert_into(DOCUMENT, chapter, figures.kept(KEPT, list(parts)))
 
 
+def _wanted(only: list[str] | None) -> list[str]:
+    given = [part for several in only or [] for part in several.split(",")]
+    if unknown := set(given) - set(PARTS):
+        raise typer.BadParameter(f"there is no part {', '.join(sorted(unknown))}", param_hint="--only")
+    with_others = [part for one in given for part in WITH.get(one, (one,))]
+    return list(dict.fromkeys(with_others)) or [name for name in PARTS if name != "growth"]
+
+
 def _measure(name: str, rig: Rig, into: Path) -> None:
     began = monotonic()
     part = PARTS[name](rig)
@@ -144,16 +185,17 @@ def _measure(name: str, rig: Rig, into: Path) -> None:
 
 @app.command()
 def install() -> None:
-    """The peers, in an environment of their own."""
-    wanted = ROOT / "bench/requirements.txt"
-    done = KEPT / "venv/installed.txt"
-    if done.exists() and done.read_text() == wanted.read_text():
+    """The peers and Lighthouse, in an environment of their own."""
+    wanted, judge = ROOT / "bench/requirements.txt", ROOT / "bench/package.json"
+    done, both = KEPT / "venv/installed.txt", wanted.read_text() + judge.read_text()
+    if done.exists() and done.read_text() == both:
         return
-    print("Installing the peers in var/bench/venv …", flush=True)
+    print("Installing the peers and Lighthouse in var/bench …", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(KEPT / "venv")], check=True)
     pip = [str(rivals.PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     subprocess.run([*pip, "--requirement", str(wanted)], check=True)
-    done.write_text(wanted.read_text())
+    lighthouse.install(KEPT, judge)
+    done.write_text(both)
 
 
 if __name__ == "__main__":

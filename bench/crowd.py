@@ -1,6 +1,6 @@
 """Many phones at once, as a process of their own: `python -m bench.crowd JSON`, driven like `bench.carrier`.
 
-On uvloop and without cookies jars or parsers of the whole page, since it shares the machine with what is measured.
+On uvloop and without cookie jars or parsers of the whole page, since it shares the machine with what is measured.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from bench import processes, region
+from bench import processes
 from bench.figures import percentile
-from bench.phone import Phone, Stuck
+from bench.phone import BROWSER, NAVIGATION, Phone, Stuck, without_ids
 from bench.server import Server
 
 
@@ -31,11 +31,11 @@ class Visit:
 
 @dataclass(frozen=True)
 class Order:
-    """What a crowd is to do: answer the check-ins of `people`, or make `visits` in turn for so many `seconds`."""
+    """What a crowd is to do: answer the check-ins that `links` lead to, or make `visits` in turn for so many `seconds`."""
 
     url: str
     at_once: int
-    people: Sequence[int] = ()
+    links: Sequence[str] = ()
     visits: Sequence[Visit] = ()
     seconds: float = 0.0
 
@@ -66,11 +66,11 @@ class Crowd:
     took: list[float] = field(default_factory=list)
     people: int = 0
 
-    async def answer(self, serials: Iterator[int]) -> None:
+    async def answer(self, links: Iterator[str]) -> None:
         """One person after the other, each with a phone and connections of their own."""
-        for serial in serials:
+        for token in links:
             async with _session() as session:
-                await Phone(session, self.order.url, self.took).answer_link(region.token(serial))
+                await Phone(session, self.order.url, self.took).answer_link(token)
             self.people += 1
 
     async def look(self, visits: Iterator[Visit], until: float) -> None:
@@ -81,11 +81,7 @@ class Crowd:
 
     async def _visit(self, session: aiohttp.ClientSession, visit: Visit) -> None:
         method = "GET" if visit.fields is None else "POST"
-        headers = {
-            "Cookie": visit.cookie,
-            "Accept-Encoding": "gzip, deflate, br, zstd",
-            "Accept": "text/html",
-        }
+        headers = BROWSER | NAVIGATION | {"Cookie": visit.cookie}
         began = perf_counter()
         async with session.request(
             method, self.order.url + visit.path, data=visit.fields, headers=headers, allow_redirects=False
@@ -93,7 +89,7 @@ class Crowd:
             await answer.read()
         self.took.append(perf_counter() - began)
         if answer.status != 200:
-            raise Stuck(f"{answer.status} from a page that is measured")
+            raise Stuck(f"{answer.status} from {method} {without_ids(visit.path)}")
 
 
 def send(server: Server, order: Order) -> Rush:
@@ -116,8 +112,8 @@ async def rush(order: Order) -> dict[str, Any]:
         visits, until = _again_and_again(order.visits), began + order.seconds
         await asyncio.gather(*(crowd.look(visits, until) for _ in range(order.at_once)))
     else:
-        serials = iter(order.people)
-        await asyncio.gather(*(crowd.answer(serials) for _ in range(order.at_once)))
+        links = iter(order.links)
+        await asyncio.gather(*(crowd.answer(links) for _ in range(order.at_once)))
     seconds = perf_counter() - began
     shares = {f"p{share}": percentile(crowd.took, share / 100) * 1000 for share in (50, 95, 99)}
     return {"seconds": seconds, "requests": len(crowd.took), "people": crowd.people, **shares}
@@ -136,8 +132,8 @@ def _main(given: dict[str, Any]) -> dict[str, Any]:
     given["visits"] = [Visit(**visit) for visit in given["visits"]]
     try:
         return uvloop.run(rush(Order(**given)))
-    except Stuck as stuck:
-        return {"stuck": str(stuck)}
+    except (Stuck, aiohttp.ClientError) as stuck:
+        return {"stuck": f"{type(stuck).__name__}: {stuck}"}
 
 
 if __name__ == "__main__":

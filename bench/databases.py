@@ -66,15 +66,22 @@ class Sqlite:
 
     def copy(self, template: str) -> str:
         """A copied file."""
+        return self.adopt(self.path(self.url(template)))
+
+    def adopt(self, kept: Path) -> str:
+        """The address of a copy of a file from elsewhere."""
         name = f"run{next(self._numbers)}"
-        shutil.copyfile(self._folder / f"{template}.sqlite3", self._folder / f"{name}.sqlite3")
+        shutil.copyfile(kept, self._folder / f"{name}.sqlite3")
         return self.url(name)
 
     def drop(self, url: str) -> None:
         """Gone, with its log."""
-        path = make_url(url).database
-        for left in self._folder.glob(f"{Path(path or '').name}*"):
+        for left in self._folder.glob(f"{self.path(url).name}*"):
             left.unlink()
+
+    def path(self, url: str) -> Path:
+        """The file."""
+        return Path(make_url(url).database or "")
 
 
 class Postgres:

@@ -22,13 +22,13 @@ _FORM = re.compile(r"<form\b([^>]*)>(.*?)</form>", re.DOTALL)
 _CONTROL = re.compile(r"<(input|textarea)\b([^>]*)>")
 _GUARD = re.compile(r'"X-CSRF-Token": "([^"]+)"')
 _ATTRIBUTE = re.compile(r'([\w:-]+)(?:="([^"]*)")?')
-_BROWSER = {
+BROWSER = {
     "User-Agent": "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile",
     "Accept-Language": "nb-NO,nb;q=0.9",
     "Accept-Encoding": "gzip, deflate, br, zstd",
     "Sec-Fetch-Site": "same-origin",
 }
-_NAVIGATION = {
+NAVIGATION = {
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Dest": "document",
@@ -99,12 +99,12 @@ class Phone:
 
     async def open(self, path: str) -> None:
         """As from the address bar."""
-        await self._ask("GET", path, _NAVIGATION | {"Sec-Fetch-Site": "none"})
+        await self._ask("GET", path, NAVIGATION | {"Sec-Fetch-Site": "none"})
 
     async def send(self, **given: str) -> None:
         """Fills in the form of the page and posts it, by htmx or by the browser, whichever the page asks for."""
         form = self._next_form()
-        headers = self._of_htmx(form) if form.by_script else _NAVIGATION
+        headers = self._of_htmx(form) if form.by_script else NAVIGATION
         await self._ask("POST", form.action or self.at, headers, form.filled(given))
 
     def _next_form(self) -> Form:
@@ -115,7 +115,7 @@ class Phone:
             )
             if form.action != "/sign-out" and (form.by_script or form.attributes.get("method") == "post"):
                 return form
-        raise Stuck(f"no way on from {_without_ids(self.at)}")
+        raise Stuck(f"no way on from {without_ids(self.at)}")
 
     def _of_htmx(self, form: Form) -> dict[str, str]:
         """The headers of htmx 4."""
@@ -140,7 +140,7 @@ class Phone:
             # Where htmx is sent: on by itself, or as a document of its own.
             for name, by in (
                 ("HX-Location", _BY_SCRIPT | {"HX-Request": "true"}),
-                ("HX-Redirect", _NAVIGATION),
+                ("HX-Redirect", NAVIGATION),
             ):
                 if name in answer.headers:
                     path, headers = answer.headers[name], by
@@ -151,7 +151,7 @@ class Phone:
         self, method: str, path: str, headers: dict[str, str], fields: dict[str, str] | None
     ) -> aiohttp.ClientResponse:
         sent = (
-            _BROWSER
+            BROWSER
             | headers
             | {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         )
@@ -168,7 +168,7 @@ class Phone:
             self.guard = guard[1]
         self.took.append(perf_counter() - began)
         if answer.status not in (200, 303):
-            raise Stuck(f"{answer.status} from {method} {_without_ids(path)}")
+            raise Stuck(f"{answer.status} from {method} {without_ids(path)}")
         for text in answer.headers.getall("Set-Cookie", ()):
             self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(text).items()}
         return answer
@@ -178,5 +178,6 @@ def _attributes(text: str) -> dict[str, str]:
     return {name: unescape(value) for name, value in _ATTRIBUTE.findall(text)}
 
 
-def _without_ids(path: str) -> str:
+def without_ids(path: str) -> str:
+    """An address for a complaint: no id of anybody in it."""
     return re.sub(r"[0-9a-f-]{10,}", "…", path)

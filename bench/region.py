@@ -14,7 +14,7 @@ from zlib import crc32
 
 from sqlalchemy import Engine
 
-from bench import ward
+from bench import letter, ward
 from bench.ward import put
 from companion.crypto import token_hash
 from companion.models import (
@@ -43,7 +43,7 @@ from companion.models.base import Base
 from companion.rules.cadence import local_day, to_utc
 
 PATIENTS_A_WARD = 1_000
-SOUGHT = "Ellen Ravna"
+SOUGHT, SOUGHT_NUMBER = "Ellen Ravna", letter.number(0)
 # The questions of day 90 in the general plan, in order, and what somebody says who is well: six, none of which raises anything.
 WELL = {"how": "good", "worse": "no", "contact": False, "passport": "yes"}
 _DAYS = (7, 30, 90)
@@ -56,7 +56,7 @@ _LINES = {
     "aids": "Rullator, badebrett.",
     "medication": "Egen liste, hos fastlegen.",
 }
-_AROUND = ("gp", "ward", "municipal_rehab", "physio", "coordinator")
+_AROUND = ("gp", "ward", "home_service", "physio", "coordinator")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Region:
         fitting = [serial for serial in range(self.patients) if self.state(serial) == state]
         return fitting[:: max(1, len(fitting) // count)][:count]
 
-    def some_of_first_ward(self, count: int) -> list[int]:
+    def first_ward(self, count: int) -> list[int]:
         """People of the ward whose staff we follow."""
         theirs = range(0, self.patients, self.wards)
         return list(theirs[:: max(1, len(theirs) // count)][:count])
@@ -139,8 +139,7 @@ def fill(engine: Engine, region: Region) -> None:
     for begin in range(0, region.patients, _TOGETHER):
         people = [Person(region, serial) for serial in range(begin, min(begin + _TOGETHER, region.patients))]
         for entity, rows_of in _ROWS.items():
-            if rows := [row for person in people for row in rows_of(person)]:
-                put(engine, entity, rows)
+            put(engine, entity, [row for person in people for row in rows_of(person)])
 
 
 def token(serial: int) -> str:

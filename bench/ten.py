@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from statistics import median
 
 from sqlalchemy import Engine, func, select
@@ -41,8 +42,8 @@ class House:
 
     def answer(self, people: int, at_once: int) -> Rush:
         """So many of them answer."""
-        serials = [serial for serial, _ in zip(self.waiting, range(people), strict=False)]
-        return crowd.send(self.server, Order(self.server.url, at_once, people=serials))
+        links = [region.token(serial) for serial in islice(self.waiting, people)]
+        return crowd.send(self.server, Order(self.server.url, at_once, links=links))
 
     def check(self) -> None:
         """The database has as many finished check-ins as the phones think; anything else makes the measurement worthless."""

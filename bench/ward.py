@@ -145,7 +145,9 @@ def letter(serial: int, due: datetime) -> dict[str, Any]:
 
 
 def put(engine: Engine, entity: type[Base], rows: list[dict[str, Any]]) -> None:
-    """Many rows in one transaction, sealed as always."""
+    """Many rows (or none) in one transaction, sealed as always."""
+    if not rows:
+        return
     with engine.begin() as connection:
         connection.execute(insert(cast(Table, entity.__table__)), rows)
 

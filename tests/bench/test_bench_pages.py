@@ -1,5 +1,6 @@
 """The benchmark of the pages still runs, on the product as it is: a few people, no verdict on time."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,10 +10,15 @@ import aiohttp
 import pytest
 import uvloop
 from aiohttp import web
+from sqlalchemy import func, select
 
-from bench import server, ten
-from bench.databases import Sqlite
+from bench import lighthouse, pages, server, ten, wire
+from bench.databases import Sqlite, settings
 from bench.phone import Phone, Stuck
+from bench.region import Region
+from companion.clock import SystemClock
+from companion.db import make_engine
+from companion.models import Patient
 
 FORM = (
     '<form method="post" action="{action}"><input type="hidden" name="csrf_token" value="t">{inside}</form>'
@@ -42,6 +48,67 @@ def test_everybody_comes_from_the_sms_to_the_ending_and_is_counted(tmp_path: Pat
 def test_a_server_that_cannot_be_so_many_processes_is_said_and_not_measured(tmp_path: Path) -> None:
     with pytest.raises(server.Refused), server.product(f"sqlite:///{tmp_path}/none/at/all.sqlite3", 2):
         pass
+
+
+def test_pages_are_measured_small_and_grown_and_all_their_statements_counted(tmp_path: Path) -> None:
+    part = pages.measure(
+        [Sqlite(tmp_path)],
+        (10, 20),
+        rounds=1,
+        seconds=0.1,
+        shelf=tmp_path,
+        only=("question",),
+    )
+    speeds = [figure.name for figure in part.figures if not figure.name.endswith("statements")]
+    assert speeds == [
+        "bare route, beside SQLite",
+        "SQLite, question, 10 patients",
+        "SQLite, question, 20 patients",
+    ]
+    counted = {figure.name: figure.median for figure in part.figures if figure.name.endswith("statements")}
+    assert counted["link: statements"] == 0
+    assert all(many for page, many in counted.items() if page != "link: statements")
+    assert len(counted) == 15
+
+
+def test_a_filled_region_is_kept_for_the_day_and_copied(tmp_path: Path) -> None:
+    shelf, here = tmp_path / "shelf", Region(20, SystemClock().now())
+    shelf.mkdir()
+    sqlite = Sqlite(tmp_path)
+    first, second = (pages.filled(sqlite, here, shelf, keep_from=20) for _ in range(2))
+    assert first != second
+    assert len(list(shelf.iterdir())) == 1
+    for url in (first, second):
+        engine = make_engine(settings(url))
+        with engine.begin() as connection:
+            assert connection.scalar(select(func.count()).select_from(Patient)) == 20
+        engine.dispose()
+
+
+@pytest.mark.browser
+def test_a_page_is_weighed_as_a_browser_receives_it_and_weighs_less_when_seen_again(tmp_path: Path) -> None:
+    part = wire.measure(Sqlite(tmp_path), only=("question",))
+    assert [figure.name for figure in part.figures] == [
+        "from the SMS to the birth date",
+        "on to the first question",
+        "an answer and the next question",
+        "question, first view",
+        "question, later view",
+    ]
+    *walk, first, later = (figure.median for figure in part.figures)
+    assert min(walk) > 0
+    assert first > later > 0
+
+
+def test_points_are_read_from_what_lighthouse_says(tmp_path: Path) -> None:
+    said = {"categories": {name: {"score": 0.97} for name in lighthouse.AT_LEAST}}
+    node = tmp_path / "venv/bin/node"
+    node.parent.mkdir(parents=True)
+    node.write_text(f"#!/bin/sh\necho '{json.dumps(said)}'\n")
+    node.chmod(0o755)
+    part = lighthouse.measure(Sqlite(tmp_path), tmp_path, rounds=1)
+    assert [figure.median for figure in part.figures] == [97.0] * 9
+    assert not any(figure.met for figure in part.figures)
 
 
 def test_a_phone_follows_forms_by_the_browser_and_by_htmx(posted: list[dict[str, Any]]) -> None:
@@ -75,20 +142,20 @@ def test_a_phone_that_finds_no_way_on_says_where(posted: list[dict[str, Any]]) -
         uvloop.run(_answered({"/l": "<p>Nothing to do.</p>"}, {}, posted))
 
 
-async def _answered(pages: dict[str, str], after: dict[str, str], posted: list[dict[str, Any]]) -> int:
-    """How many requests somebody needed on a pretended server: `pages`, and what a POST to an address leads to."""
+async def _answered(shown: dict[str, str], after: dict[str, str], posted: list[dict[str, Any]]) -> int:
+    """How many requests somebody needed on a pretended server: the pages `shown`, and what a POST to an address leads to."""
     took: list[float] = []
-    async with _pretended(pages, after, posted) as url, aiohttp.ClientSession() as session:
+    async with _pretended(shown, after, posted) as url, aiohttp.ClientSession() as session:
         await Phone(session, url, took).answer_link("secret")
     return len(took)
 
 
 @asynccontextmanager
 async def _pretended(
-    pages: dict[str, str], after: dict[str, str], posted: list[dict[str, Any]]
+    shown: dict[str, str], after: dict[str, str], posted: list[dict[str, Any]]
 ) -> AsyncIterator[str]:
     async def show(request: web.Request) -> web.Response:
-        return web.Response(text=pages.get(request.path, "<p>Takk.</p>"), content_type="text/html")
+        return web.Response(text=shown.get(request.path, "<p>Takk.</p>"), content_type="text/html")
 
     async def take(request: web.Request) -> web.Response:
         posted.append({**await request.post(), "htmx": request.headers.get("HX-Request")})
