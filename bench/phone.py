@@ -119,7 +119,7 @@ class Phone:
 
     def _of_htmx(self, form: Form) -> dict[str, str]:
         """The headers of htmx 4."""
-        target = form.attributes.get("hx-target", "form")
+        target = self._named(form.attributes.get("hx-target", "form"))
         return _BY_SCRIPT | {
             "HX-Request": "true",
             "HX-Request-Type": "full" if target == "body" or "hx-select" in form.attributes else "partial",
@@ -128,6 +128,11 @@ class Phone:
             "HX-Target": target,
             "X-CSRF-Token": self.guard,
         }
+
+    def _named(self, target: str) -> str:
+        """An element as htmx names it to the server: its tag before its id."""
+        tag = re.search(rf'<(\w+)[^>]*\bid="{re.escape(target[1:])}"', self.page)
+        return f"{tag[1]}{target}" if tag and target.startswith("#") else target
 
     async def _ask(
         self, method: str, path: str, headers: dict[str, str], fields: dict[str, str] | None = None

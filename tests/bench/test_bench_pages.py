@@ -112,7 +112,9 @@ def test_points_are_read_from_what_lighthouse_says(tmp_path: Path) -> None:
 
 
 def test_a_phone_follows_forms_by_the_browser_and_by_htmx(posted: list[dict[str, Any]]) -> None:
-    by_htmx = '<form hx-post="{action}" hx-target="#content" id="ask">{inside}</form>'
+    by_htmx = (
+        '<main id="content"><form hx-post="{action}" hx-target="#content" id="ask">{inside}</form></main>'
+    )
     requests = uvloop.run(
         _answered(
             {
@@ -133,7 +135,7 @@ def test_a_phone_follows_forms_by_the_browser_and_by_htmx(posted: list[dict[str,
     assert requests == 1 + 4 + 3
     assert posted[0]["token"] == "secret"
     assert posted[1]["day"] == "4"
-    assert posted[2] == {"answer": "no", "htmx": "true"}
+    assert posted[2] == {"answer": "no", "htmx": "main#content"}
     assert posted[3] == {"csrf_token": "t", "htmx": None}
 
 
@@ -158,7 +160,7 @@ async def _pretended(
         return web.Response(text=shown.get(request.path, "<p>Takk.</p>"), content_type="text/html")
 
     async def take(request: web.Request) -> web.Response:
-        posted.append({**await request.post(), "htmx": request.headers.get("HX-Request")})
+        posted.append({**await request.post(), "htmx": request.headers.get("HX-Target")})
         leads_to = after[request.path]
         if leads_to.startswith("/"):
             return web.Response(status=303, headers={"Location": leads_to})
