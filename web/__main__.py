@@ -15,6 +15,7 @@ def serve(
     demo: Annotated[
         bool, typer.Option("--demo", help="An invented ward, its phones, and the dispatcher beside it.")
     ] = False,
+    beside: Annotated[bool, typer.Option("--beside", hidden=True, help="One of WEB_PROCESSES.")] = False,
 ) -> None:
     """Serves until told to stop."""
     from web import serving
@@ -23,7 +24,7 @@ def serve(
         if demo:
             serving.serve_demo()
         else:
-            serving.serve()
+            raise typer.Exit(serving.serve(beside=beside))
     except Misconfigured as problem:
         print(problem, file=sys.stderr)
         raise typer.Exit(2) from None

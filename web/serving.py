@@ -1,24 +1,23 @@
 """Serving, until told to stop: for a hospital, or the demo with its invented ward and the dispatcher beside it.
 
-One process: who is in which video room is kept in memory. Several processes need that shared first.
+On PostgreSQL several may serve the same port, started together (`WEB_PROCESSES`) or one by one.
 """
 
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import prometheus_client
 import structlog
 import uvicorn
 from sqlalchemy import Engine, make_url, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from uvicorn.config import STARTUP_FAILURE
 
 from companion.db import make_engine, require_schema
 from companion.errors import Misconfigured
@@ -27,6 +26,8 @@ from companion.settings import Settings, read
 from notifications.channels.push import vapid
 from notifications.channels.push.settings import VapidSettings
 from notifications.channels.sms.settings import TwilioSettings
+from web import several
+from web.alone import alone
 from web.app import create_app
 from web.house.frame import Frame
 from web.house.settings import WebSettings
@@ -34,35 +35,52 @@ from web.house.settings import WebSettings
 _STORY = ("sofia", "kari", "johan", "anne")
 
 
-def serve() -> None:
-    """A hospital's server. Raises `Misconfigured` with a sentence when it cannot be one."""
+def serve(*, beside: bool = False) -> int:
+    """A hospital's server; the exit code. `beside`: one of several. Raises `Misconfigured` when it cannot be one."""
     _log_lines(quiet=False)
-    host, port = _address()
     web, settings = read(WebSettings), read(Settings)
     engine = make_engine(settings, pool_size=2 * web.in_flight)
+    host, port = _address(engine)
+    if web.processes > 1 and engine.dialect.name == "sqlite":
+        raise Misconfigured(
+            f"WEB_PROCESSES is {web.processes}, and on SQLite one process serves: leave it out, or use PostgreSQL"
+        )
     try:
         require_schema(engine)
     except DBAPIError as away:
         # It may come back; until then every page says so.
         structlog.get_logger("web").warning("database_away", error=type(away.orig).__name__)
-    _run(_app(web, settings, engine), host, port, web)
+    if web.processes > 1:
+        return several.serve(web.processes, host, port, web.metrics_port)
+    if beside:
+        several.end_with_parent()
+    with alone(engine):
+        return _run(_app(web, settings, engine), engine, host, port, web)
 
 
 def serve_demo() -> None:
     """The demo, filled when it is empty. Raises `Misconfigured` with a sentence; always in production."""
     _log_lines(quiet=True)
-    host, port = _address()
+    host, port = _given_address()
     # The dispatcher words links, so it must know the same address and the same database.
     reachable = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     os.environ.setdefault("COMPANION_PUBLIC_URL", f"http://{reachable}:{port}")
     web, settings = read(WebSettings), read(Settings)
     if settings.environment == "production":
         raise Misconfigured("the demo never runs in production; set COMPANION_ENVIRONMENT=demo")
+    if web.processes > 1:
+        raise Misconfigured("the demo is one process, its clock is in memory: leave WEB_PROCESSES out")
     engine = make_engine(settings, pool_size=2 * web.in_flight)
     try:
         require_schema(engine)
     except DBAPIError as away:
         raise Misconfigured(f"the database cannot be used ({type(away.orig).__name__})") from None
+    with alone(engine, demo=True):
+        _address(engine)
+        _serve_ward(web, settings, engine, host, port)
+
+
+def _serve_ward(web: WebSettings, settings: Settings, engine: Engine, host: str, port: int) -> None:
     if not os.environ.get("VAPID_PRIVATE_KEY"):
         os.environ["VAPID_PRIVATE_KEY"] = push_key(settings)
         os.environ.setdefault("VAPID_SUBJECT", "mailto:demo@folge.example")
@@ -70,7 +88,7 @@ def serve_demo() -> None:
     app = _app(web, settings, engine, demo=True)
     with _dispatcher():
         _introduce(settings)
-        _run(app, host, port, web)
+        _run(app, engine, host, port, web)
 
 
 def push_key(settings: Settings) -> str:
@@ -100,16 +118,23 @@ def _app(web: WebSettings, settings: Settings, engine: Engine, *, demo: bool = F
     )
 
 
-def _address() -> tuple[str, int]:
-    """Where to listen, tried out: whoever holds it would otherwise be found when everything else has been started."""
+def _given_address() -> tuple[str, int]:
     host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
-    try:
-        family = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0][0]
-        with socket.create_server((host, int(port)), family=family):
-            return host, int(port)
-    except (OSError, ValueError, OverflowError) as problem:
-        said = getattr(problem, "strerror", None) or "no such port"
-        raise Misconfigured(f"cannot listen on HOST={host} PORT={port} ({said}); set others") from None
+    if not (port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise several.Taken(host, port, "no such port")
+    return host, int(port)
+
+
+def _address(engine: Engine) -> tuple[str, int]:
+    """Where to listen, tried out: whoever holds it would otherwise be found when everything else has been started."""
+    host, port = _given_address()
+    several.listen(host, port, shared=_shared(engine)).close()
+    return host, port
+
+
+def _shared(engine: Engine) -> bool:
+    """Whether others of us may have the port too."""
+    return engine.dialect.name == "postgresql"
 
 
 def _fill(engine: Engine) -> None:
@@ -154,16 +179,11 @@ def _dispatcher() -> Iterator[None]:
             child.wait()
 
 
-def _run(app: Frame, host: str, port: int, web: WebSettings) -> None:
+def _run(app: Frame, engine: Engine, host: str, port: int, web: WebSettings) -> int:
     if web.metrics_port:
-        try:
-            prometheus_client.start_http_server(web.metrics_port, addr="127.0.0.1")
-        except (OSError, OverflowError):
-            raise Misconfigured(f"WEB_METRICS_PORT {web.metrics_port} is taken; set another one") from None
-    uvicorn.run(
+        several.give_out_figures(web.metrics_port)
+    config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         loop="uvloop",
         http="httptools",
         access_log=False,
@@ -173,6 +193,9 @@ def _run(app: Frame, host: str, port: int, web: WebSettings) -> None:
         forwarded_allow_ips=web.trusted_proxies or None,
         timeout_graceful_shutdown=10,
     )
+    server = uvicorn.Server(config)
+    server.run([several.listen(host, port, shared=_shared(engine))])
+    return 0 if server.started else STARTUP_FAILURE
 
 
 def _log_lines(*, quiet: bool) -> None:

@@ -25,6 +25,9 @@ class WebSettings(BaseSettings):
     oidc_professional_scope: str = "openid profile helseid://scopes/identity/pid"
     oidc_professional_pid_claim: str = "helseid://claims/identity/pid"
 
+    # How long a person waits for a provider before we say that it does not answer.
+    oidc_seconds: float = Field(6, gt=0)
+
     video: Literal["room", "jitsi", "whereby", "livekit"] = "room"
     turn_urls: str = ""
     turn_secret: SecretStr = SecretStr("")
@@ -32,6 +35,8 @@ class WebSettings(BaseSettings):
     trusted_proxies: str = ""
     metrics_port: int | None = Field(None, gt=0, lt=65536)
     security_contact: str = ""
+    # More than one on PostgreSQL only.
+    processes: int = Field(1, gt=0, le=64)
     # Pages served at the same time; each holds a thread and a database connection (notes: three times the default's throughput).
     in_flight: int = Field(4, gt=0)
     max_body: int = Field(1_000_000, gt=0)
