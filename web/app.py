@@ -73,7 +73,7 @@ def create_app(
     engine: Engine | None = None,
     demo: bool = False,
     personas: Sequence[Any] = (),
-    http: httpx.Client | None = None,
+    http: httpx.AsyncClient | None = None,
     twilio: TwilioSettings | None = None,
     vapid: VapidSettings | None = None,
 ) -> Frame:
@@ -109,10 +109,11 @@ def create_app(
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan)
     app.state.house = house
     app.state.rooms = Rooms(PostgresLine(engine, house.ring) if engine.dialect.name == "postgresql" else None)
-    http = http or httpx.Client(timeout=httpx.Timeout(10, connect=3), follow_redirects=False)
+    # How long is waited, for everything together, is the door's.
+    http = http or httpx.AsyncClient(timeout=None, follow_redirects=False)
     if demo:
         app.state.provider = provider = IdentityProvider(settings.public_url, house.personas, house.clock.now)
-        inside = httpx.Client(transport=Inside(provider))
+        inside = httpx.AsyncClient(transport=Inside(provider))
         app.state.doors = {a: Door(provider.client(a), inside) for a in ("patient", "professional")}
     else:
         app.state.doors = _doors(web, settings.public_url, http)
@@ -143,7 +144,7 @@ def _check(routes: Sequence[BaseRoute]) -> None:
         access_of(route.endpoint)
 
 
-def _doors(web: WebSettings, public_url: str, http: httpx.Client) -> dict[str, Door]:
+def _doors(web: WebSettings, public_url: str, http: httpx.AsyncClient) -> dict[str, Door]:
     doors = {}
     for audience in ("patient", "professional"):
         if issuer := getattr(web, f"oidc_{audience}_issuer"):
@@ -156,7 +157,7 @@ def _doors(web: WebSettings, public_url: str, http: httpx.Client) -> dict[str, D
                 pid_claim=getattr(web, f"oidc_{audience}_pid_claim"),
                 redirect_uri=f"{public_url.rstrip('/')}/oidc/callback/{audience}",
             )
-            doors[audience] = Door(client, http)
+            doors[audience] = Door(client, http, timedelta(seconds=web.oidc_seconds))
     return doors
 
 

@@ -165,13 +165,13 @@ class IdentityProvider:
         self._seen.add(claims["jti"])
 
 
-class Inside(httpx.BaseTransport):
+class Inside(httpx.AsyncBaseTransport):
     """Carries our server's questions to the provider in the same process, whatever name the outside knows us by."""
 
     def __init__(self, provider: IdentityProvider) -> None:
         self._provider = provider
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One question, one answer."""
         form = dict(httpx.QueryParams(request.content.decode()))
         status, body = answer(

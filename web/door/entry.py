@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
+from starlette.concurrency import run_in_threadpool
 
 from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
 from companion.rules.access import ActorKind, Level
@@ -25,11 +26,14 @@ from web.house.deps import (
     Posted,
     TheHouse,
     go,
+    house_of,
     language_of,
     new_router,
     signed_in,
+    transaction,
 )
 from web.house.errors import SignInFailed, error_page, look_up
+from web.house.frame import slot_of
 from web.house.pages import OSLO
 from web.house.security import access, local_path
 
@@ -220,7 +224,7 @@ def birth_check(
 
 @router.get("/sign-in/{provider}")
 @access("public")
-def leave(
+async def leave(
     request: Request,
     provider: Provider,
     house: TheHouse,
@@ -232,9 +236,10 @@ def leave(
     """Off to the provider."""
     if provider not in doors:
         raise NotFound
-    address, attempt = doors[provider].leave(
-        provider, next=local_path(next) or "", lang=language_of(request), hint=hint, now=now
-    )
+    async with slot_of(request).left():
+        address, attempt = await doors[provider].leave(
+            provider, next=local_path(next) or "", lang=language_of(request), hint=hint, now=now
+        )
     response = RedirectResponse(_here(house, address), 303)
     house.cookies.put(
         response,
@@ -247,27 +252,17 @@ def leave(
 
 @router.get("/oidc/callback/{provider}")
 @access("public")
-def come_back(
-    request: Request, provider: Provider, db: Db, now: Now, house: TheHouse, doors: Doors
+async def come_back(
+    request: Request, provider: Provider, now: Now, house: TheHouse, doors: Doors
 ) -> Response:
     """Back from the provider: verified, and known here."""
     attempt = _attempt(request, house)
     if attempt is None or attempt.audience != provider or provider not in doors:
         raise SignInFailed("no sign-in under way")
-    claims = doors[provider].come_back(attempt, request.query_params, now=now)
-    # Asked only now: no transaction is open while we talk to the provider.
-    signed = signed_in(request, db, now)
-    before = signed.sign_in if signed else None
-    try:
-        opened = sign_in.from_identity(db, cast(ActorKind, provider), claims, before=before, now=now)
-    except NotFound:
-        response: Response = Pages(request, db)(
-            "door/not_known.html", status=403, working=provider == "professional"
-        )
-    else:
-        if before is not None:
-            sign_in.end(db, before, now=now)
-        response = _let_in(house, opened, attempt.next or HOME[opened.sign_in.audience])
+    # Neither a page nor a transaction waits while we talk to the provider.
+    async with slot_of(request).left():
+        claims = await doors[provider].come_back(attempt, request.query_params, now=now)
+    response = await run_in_threadpool(_welcome, request, attempt, claims, now)
     house.cookies.drop(response, house.cookies.login)
     return response
 
@@ -306,6 +301,24 @@ def signed_out(page: Page) -> Response:
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _welcome(request: Request, attempt: Attempt, claims: Mapping[str, Any], now: datetime) -> Response:
+    """Signed in, in place of whoever this browser was; or not known here."""
+    with transaction(request) as db:
+        signed = signed_in(request, db, now)
+        before = signed.sign_in if signed else None
+        try:
+            opened = sign_in.from_identity(
+                db, cast(ActorKind, attempt.audience), claims, before=before, now=now
+            )
+        except NotFound:
+            return Pages(request, db)(
+                "door/not_known.html", status=403, working=attempt.audience == "professional"
+            )
+        if before is not None:
+            sign_in.end(db, before, now=now)
+        return _let_in(house_of(request), opened, attempt.next or HOME[opened.sign_in.audience])
 
 
 def _let_in(house: House, opened: sign_in.Opened, path: str) -> Response:

@@ -3,14 +3,16 @@
 Own code because HelseID's profile wants more than the libraries offer; joserfc does the signatures.
 """
 
+import asyncio
 import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -22,10 +24,14 @@ from pydantic import SecretStr
 from companion.errors import Misconfigured
 from web.house.errors import SignInFailed
 
-_KEPT = timedelta(hours=1)
+_KEPT, _KEPT_AT_MOST = timedelta(hours=1), timedelta(days=1)
+# How long a person waits for a provider, whatever of it hangs; and how long the next ones then hear at once that it is silent.
+PATIENCE = timedelta(seconds=6)
+_SILENT = timedelta(seconds=15)
 _LEEWAY = 30
 _ASSERTION_LIFE = 60
 _ID_TOKEN_ALGORITHMS = ["RS256", "ES256", "PS256"]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -56,16 +62,44 @@ class Attempt:
         return asdict(self)
 
 
+class _Kept(Generic[_T]):
+    """Something of the provider's that is asked for once, and asked for again beside the work when it has become old."""
+
+    def __init__(self, ask: Callable[[datetime], Awaitable[_T]]) -> None:
+        self._ask = ask
+        self._found: tuple[datetime, _T] | None = None
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def get(self, now: datetime) -> _T:
+        """What was said last, at most a day ago."""
+        if self._found is None or now - self._found[0] > _KEPT_AT_MOST:
+            return await self.renewed(now)
+        if now - self._found[0] > _KEPT and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.create_task(self._renew(now))
+        return self._found[1]
+
+    async def renewed(self, now: datetime) -> _T:
+        """What is said now."""
+        found = await self._ask(now)
+        self._found = now, found
+        return found
+
+    async def _renew(self, now: datetime) -> None:
+        with suppress(SignInFailed, TimeoutError):
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                await self.renewed(now)
+
+
 class Door:
-    """One provider's door. `http` is shared and has explicit timeouts."""
+    """One provider's door. `http` is shared. Nobody waits longer than `patience` for the provider."""
 
-    def __init__(self, client: Client, http: httpx.Client) -> None:
-        self._client, self._http = client, http
+    def __init__(self, client: Client, http: httpx.AsyncClient, patience: timedelta = PATIENCE) -> None:
+        self._client, self._http, self._patience = client, http, patience
         self._key = _signing_key(client)
-        self._metadata: tuple[datetime, dict[str, Any]] | None = None
-        self._keys: tuple[datetime, KeySet] | None = None
+        self._metadata, self._keys = _Kept(self._ask_metadata), _Kept(self._ask_keys)
+        self._silent_until: datetime | None = None
 
-    def leave(
+    async def leave(
         self, audience: str, *, next: str, lang: str, hint: str | None, now: datetime
     ) -> tuple[str, Attempt]:
         """The provider's address to go to, and what to remember meanwhile. Raises `SignInFailed` when the provider is away."""
@@ -90,9 +124,13 @@ class Door:
         }
         if hint:
             query["login_hint"] = hint
-        return f"{self._provider(now)['authorization_endpoint']}?{urlencode(query)}", attempt
+        async with self._patiently(now):
+            provider = await self._metadata.get(now)
+        return f"{provider['authorization_endpoint']}?{urlencode(query)}", attempt
 
-    def come_back(self, attempt: Attempt, answer: Mapping[str, str], *, now: datetime) -> dict[str, Any]:
+    async def come_back(
+        self, attempt: Attempt, answer: Mapping[str, str], *, now: datetime
+    ) -> dict[str, Any]:
         """The verified claims, with the national id as `pid`. Raises `SignInFailed`, naming the check that failed."""
         if not secrets.compare_digest(answer.get("state", ""), attempt.state):
             raise SignInFailed("state")
@@ -100,17 +138,37 @@ class Door:
             raise SignInFailed("iss of the answer")
         if "code" not in answer:
             raise SignInFailed("no code")
-        token = self._trade(answer["code"], attempt, now)
-        claims = self._verify(token, attempt, now)
+        async with self._patiently(now):
+            token = await self._trade(answer["code"], attempt, now)
+            claims = await self._verify(token, attempt, now)
         pid = claims.get(self._client.pid_claim)
         if not isinstance(pid, str) or not pid:
             raise SignInFailed("no national id")
         return claims | {"pid": pid}
 
-    def _trade(self, code: str, attempt: Attempt, now: datetime) -> str:
-        answer = self._ask(
+    @asynccontextmanager
+    async def _patiently(self, now: datetime) -> AsyncIterator[None]:
+        """The provider is asked. When it was silent, one person a while tries it; all others hear so at once."""
+        if self._silent_until:
+            if now < self._silent_until:
+                raise SignInFailed("the provider was silent a moment ago")
+            self._silent_until = now + _SILENT
+        try:
+            async with asyncio.timeout(self._patience.total_seconds()):
+                yield
+        except TimeoutError:
+            self._silent_until = now + self._patience + _SILENT
+            raise SignInFailed("the provider is silent") from None
+        except SignInFailed:
+            self._silent_until = None
+            raise
+        self._silent_until = None
+
+    async def _trade(self, code: str, attempt: Attempt, now: datetime) -> str:
+        provider = await self._metadata.get(now)
+        answer = await self._ask(
             "POST",
-            self._provider(now)["token_endpoint"],
+            provider["token_endpoint"],
             data={
                 "grant_type": "authorization_code",
                 "code": code,
@@ -141,12 +199,12 @@ class Door:
         }
         return jwt.encode(header, claims, self._key)
 
-    def _verify(self, token: str, attempt: Attempt, now: datetime) -> dict[str, Any]:
+    async def _verify(self, token: str, attempt: Attempt, now: datetime) -> dict[str, Any]:
         try:
-            decoded = jwt.decode(token, self._key_set(now), algorithms=_ID_TOKEN_ALGORITHMS)
+            decoded = jwt.decode(token, await self._keys.get(now), algorithms=_ID_TOKEN_ALGORITHMS)
         except (JoseError, ValueError):
             try:  # the provider may have changed its keys since we last looked
-                decoded = jwt.decode(token, self._key_set(now, fresh=True), algorithms=_ID_TOKEN_ALGORITHMS)
+                decoded = jwt.decode(token, await self._keys.renewed(now), algorithms=_ID_TOKEN_ALGORITHMS)
             except (JoseError, ValueError):
                 raise SignInFailed("signature") from None
         claims: dict[str, Any] = dict(decoded.claims)
@@ -168,25 +226,23 @@ class Door:
                 raise SignInFailed(name)
         return claims
 
-    def _provider(self, now: datetime) -> dict[str, Any]:
-        if self._metadata is None or now - self._metadata[0] > _KEPT:
-            found = self._ask("GET", self._client.issuer.rstrip("/") + "/.well-known/openid-configuration")
-            if found.get("issuer") != self._client.issuer:
-                raise SignInFailed("issuer of the discovery document")
-            self._metadata = (now, found)
-        return self._metadata[1]
+    async def _ask_metadata(self, _now: datetime) -> dict[str, Any]:
+        found = await self._ask("GET", self._client.issuer.rstrip("/") + "/.well-known/openid-configuration")
+        if found.get("issuer") != self._client.issuer:
+            raise SignInFailed("issuer of the discovery document")
+        return found
 
-    def _key_set(self, now: datetime, fresh: bool = False) -> KeySet:
-        if fresh or self._keys is None or now - self._keys[0] > _KEPT:
-            document: Any = self._ask("GET", self._provider(now)["jwks_uri"])
-            self._keys = (now, KeySet.import_key_set(document))
-        return self._keys[1]
+    async def _ask_keys(self, now: datetime) -> KeySet:
+        document: Any = await self._ask("GET", (await self._metadata.get(now))["jwks_uri"])
+        return KeySet.import_key_set(document)
 
-    def _ask(self, method: str, url: str, data: dict[str, str] | None = None) -> dict[str, Any]:
+    async def _ask(self, method: str, url: str, data: dict[str, str] | None = None) -> dict[str, Any]:
         try:
-            answer = self._http.request(method, url, data=data, headers={"Accept": "application/json"})
+            answer = await self._http.request(method, url, data=data, headers={"Accept": "application/json"})
             answer.raise_for_status()
             document = answer.json()
+        except httpx.TimeoutException:
+            raise TimeoutError from None
         except (httpx.HTTPError, ValueError):
             raise SignInFailed("the provider did not answer as agreed") from None
         if not isinstance(document, dict):

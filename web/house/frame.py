@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import cast
 from uuid import uuid4
 
 import structlog
@@ -22,7 +24,44 @@ _SECONDS = Histogram("web_request_seconds", "Time to answer, by route.", ["route
 # They hold no database connection. The demo's provider is asked while another request waits for it.
 _WITHOUT_SLOT = ("/static/", "/demo/idp", "/healthz")
 
+# Lists of programs take their time; they wait for each other, and pages wait for none of them.
+_PROGRAMS = "/api/"
+
 FailurePage = Callable[[Request, int], Response]
+
+
+class Slot:
+    """A place among the requests that are worked on at once."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places, self._held = places, False
+
+    async def __aenter__(self) -> "Slot":
+        await self._places.acquire()
+        self._held = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
+
+    @asynccontextmanager
+    async def left(self) -> AsyncIterator[None]:
+        """Gives the place to others, while somebody outside is waited for, and takes one again afterwards."""
+        self._leave()
+        try:
+            yield
+        finally:
+            await self.__aenter__()
+
+    def _leave(self) -> None:
+        if self._held:
+            self._held = False
+            self._places.release()
+
+
+def slot_of(request: Request) -> Slot:
+    """The place of a request that has one."""
+    return cast(Slot, request.state.slot)
 
 
 class Frame:
@@ -34,7 +73,7 @@ class Frame:
         self, app: ASGIApp, *, clock: Clock, https: bool, in_flight: int, max_body: int, failure: FailurePage
     ) -> None:
         self._app, self._clock, self._https = app, clock, https
-        self._slots = asyncio.Semaphore(in_flight)
+        self._pages, self._programs = asyncio.Semaphore(in_flight), asyncio.Semaphore(1)
         self._max_body, self._failure = max_body, failure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +103,8 @@ class Frame:
             elif scope["path"].startswith(_WITHOUT_SLOT):
                 await self._app(scope, _replay(body, receive), dressed)
             else:
-                async with self._slots:
+                places = self._programs if scope["path"].startswith(_PROGRAMS) else self._pages
+                async with Slot(places) as scope["state"]["slot"]:
                     await self._app(scope, _replay(body, receive), dressed)
         except Exception as error:
             # Only the kind of error: texts of errors may quote what somebody typed.

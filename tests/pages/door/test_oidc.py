@@ -1,5 +1,6 @@
 """Nothing a provider says is taken on trust: every way an answer can be wrong is refused."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -26,7 +27,7 @@ KARI = next(persona for persona in PERSONAS if persona.key == "kari")
 OTHER_KEY = RSAKey.generate_key(2048, {"kid": "demo-1"}, private=True)
 
 
-class Tampering(httpx.BaseTransport):
+class Tampering(httpx.AsyncBaseTransport):
     """Between us and the provider somebody changes the token, or a whole answer."""
 
     def __init__(
@@ -34,9 +35,9 @@ class Tampering(httpx.BaseTransport):
     ) -> None:
         self._inside, self._change = Inside(provider), change
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The provider's answer, changed."""
-        answer = self._inside.handle_request(request)
+        answer = await self._inside.handle_async_request(request)
         changed = self._change(request.url.path.rsplit("/", 1)[-1], answer.json())
         return httpx.Response(answer.status_code, json=changed, request=request)
 
@@ -53,12 +54,12 @@ def untouched(_where: str, answer: dict[str, Any]) -> dict[str, Any]:
 def door(
     provider: IdentityProvider, change: Callable[[str, dict[str, Any]], dict[str, Any]] = untouched
 ) -> Door:
-    return Door(provider.client("patient"), httpx.Client(transport=Tampering(provider, change)))
+    return Door(provider.client("patient"), httpx.AsyncClient(transport=Tampering(provider, change)))
 
 
 def go_and_approve(door: Door, provider: IdentityProvider) -> tuple[Attempt, dict[str, str]]:
     """To the provider and back with its answer."""
-    address, attempt = door.leave("patient", next="", lang="nb", hint=None, now=NOW)
+    address, attempt = asyncio.run(door.leave("patient", next="", lang="nb", hint=None, now=NOW))
     asked = provider.check({k: v[0] for k, v in parse_qs(urlsplit(address).query).items()})
     back = provider.approve(asked, KARI)
     return attempt, {k: v[0] for k, v in parse_qs(urlsplit(back).query).items()}
@@ -67,7 +68,7 @@ def go_and_approve(door: Door, provider: IdentityProvider) -> tuple[Attempt, dic
 def test_the_whole_way(provider: IdentityProvider) -> None:
     kind = door(provider)
     attempt, answer = go_and_approve(kind, provider)
-    claims = kind.come_back(attempt, answer, now=NOW)
+    claims = asyncio.run(kind.come_back(attempt, answer, now=NOW))
     assert claims["pid"] == KARI.national_id
     assert claims["acr"] == ACR
 
@@ -171,7 +172,7 @@ def test_a_wrong_answer_is_refused(
     honest = door(provider)
     attempt, answer = go_and_approve(honest, provider)
     with pytest.raises(SignInFailed) as refused:
-        door(provider, change(provider)).come_back(attempt, answer, now=NOW)
+        asyncio.run(door(provider, change(provider)).come_back(attempt, answer, now=NOW))
     assert str(refused.value) == check
 
 
@@ -180,40 +181,44 @@ def test_an_answer_to_another_question_is_refused(provider: IdentityProvider) ->
     attempt, answer = go_and_approve(kind, provider)
     for wrong in ({"state": "x"}, {"iss": "https://evil.example"}):
         with pytest.raises(SignInFailed):
-            kind.come_back(attempt, answer | wrong, now=NOW)
+            asyncio.run(kind.come_back(attempt, answer | wrong, now=NOW))
     with pytest.raises(SignInFailed, match="no code"):
-        kind.come_back(attempt, {"state": attempt.state, "error": "access_denied"}, now=NOW)
+        asyncio.run(kind.come_back(attempt, {"state": attempt.state, "error": "access_denied"}, now=NOW))
 
 
 def test_a_code_works_once_and_only_for_whoever_began(provider: IdentityProvider) -> None:
     kind = door(provider)
     attempt, answer = go_and_approve(kind, provider)
-    kind.come_back(attempt, answer, now=NOW)
+    asyncio.run(kind.come_back(attempt, answer, now=NOW))
     with pytest.raises(SignInFailed):
-        kind.come_back(attempt, answer, now=NOW)
+        asyncio.run(kind.come_back(attempt, answer, now=NOW))
     thief, _ = go_and_approve(kind, provider)
     _, stolen = go_and_approve(kind, provider)
     with pytest.raises(SignInFailed):
-        kind.come_back(thief, stolen | {"state": thief.state}, now=NOW)
+        asyncio.run(kind.come_back(thief, stolen | {"state": thief.state}, now=NOW))
 
 
 def test_a_provider_that_is_away_is_a_failed_sign_in(provider: IdentityProvider) -> None:
-    broken = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(502, text="Bad Gateway")))
+    broken = httpx.AsyncClient(
+        transport=httpx.MockTransport(lambda _: httpx.Response(502, text="Bad Gateway"))
+    )
     with pytest.raises(SignInFailed):
-        Door(provider.client("patient"), broken).leave("patient", next="", lang="nb", hint=None, now=NOW)
+        asyncio.run(
+            Door(provider.client("patient"), broken).leave("patient", next="", lang="nb", hint=None, now=NOW)
+        )
 
 
 def test_the_providers_new_key_is_fetched(provider: IdentityProvider) -> None:
     kind = door(provider)
     attempt, answer = go_and_approve(kind, provider)
-    kind.come_back(attempt, answer, now=NOW)
+    asyncio.run(kind.come_back(attempt, answer, now=NOW))
     provider._key = RSAKey.generate_key(2048, {"kid": "demo-1", "use": "sig", "alg": "RS256"}, private=True)
     attempt, answer = go_and_approve(kind, provider)
-    assert kind.come_back(attempt, answer, now=NOW)["pid"] == KARI.national_id
+    assert asyncio.run(kind.come_back(attempt, answer, now=NOW))["pid"] == KARI.national_id
 
 
 def test_the_provider_itself_refuses_what_a_real_one_would(provider: IdentityProvider) -> None:
-    address, _ = door(provider).leave("patient", next="", lang="nb", hint=None, now=NOW)
+    address, _ = asyncio.run(door(provider).leave("patient", next="", lang="nb", hint=None, now=NOW))
     query = {k: v[0] for k, v in parse_qs(urlsplit(address).query).items()}
     for wrong in (
         {"redirect_uri": "https://evil.example"},
@@ -232,4 +237,4 @@ def test_the_provider_itself_refuses_what_a_real_one_would(provider: IdentityPro
 def test_a_useless_client_key_stops_the_start(key: str) -> None:
     client = Client("https://id.example", "us", SecretStr(key), ACR, "openid", "pid", URL)
     with pytest.raises(Misconfigured, match=r"client key for https://id\.example"):
-        Door(client, httpx.Client())
+        Door(client, httpx.AsyncClient())
