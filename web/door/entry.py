@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal, cast
+from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.concurrency import run_in_threadpool
 
-from companion.errors import Invalid, LinkProblem, LinkUnknown, NotFound
-from companion.rules.access import ActorKind, Level
-from companion.use_cases import sign_in
+from companion.errors import Conflict, Invalid, LinkProblem, LinkUnknown, NotFound
+from companion.rules.access import Actor, ActorKind, Level
+from companion.rules.questionnaire import address
+from companion.use_cases import check_in, sign_in
 from notifications.channels.push import devices
 from web.door.oidc import Attempt, Door
 from web.house import birth_date
@@ -216,7 +218,7 @@ def birth_check(
         )
     except LinkProblem as error:
         return _shut(request, error, token="")
-    return _let_in(house, opened, after or _landing(db, opened))
+    return _let_in(house, opened, after or _landing(db, opened, now))
 
 
 # --- BankID and HelseID -----------------------------------------------------------------------------------------------
@@ -333,13 +335,23 @@ def _recognised(db: Db, house: House, opened: sign_in.Opened) -> Response:
     return _let_in(house, opened, f"/meeting/{landing.id}" if landing.purpose == "meeting" else "/birth-date")
 
 
-def _landing(db: Db, opened: sign_in.Opened) -> str:
+def _landing(db: Db, opened: sign_in.Opened, now: datetime) -> str:
     landing = sign_in.landing(db, opened.sign_in)
     if landing.purpose == "meeting":
         return f"/meeting/{landing.id}"
     if landing.purpose == "check_in" and opened.sign_in.audience == "patient":
-        return f"/patient/check-in/{landing.id}"
+        return _question(db, opened, cast(UUID, landing.id), now)
     return HOME[opened.sign_in.audience]
+
+
+def _question(db: Db, opened: sign_in.Opened, check_in_id: UUID, now: datetime) -> str:
+    """Straight to the question to go on with; what is closed or all answered is told by the check-in's own page."""
+    who = Actor("patient", opened.sign_in.patient_id, Level[opened.sign_in.level])
+    try:
+        unanswered = check_in.review(db, who, check_in_id, now=now).unanswered
+    except (Conflict, NotFound):
+        unanswered = None
+    return f"/patient/check-in/{check_in_id}" + (f"/{address(unanswered)}" if unanswered else "")
 
 
 def _shut(request: Request, error: LinkProblem, token: str | None = None) -> Response:

@@ -21,8 +21,18 @@ class Pages:
         self._request = request
         self._db = db
 
-    def __call__(self, template: str, /, *, status: int = 200, **context: Any) -> HTMLResponse:
-        """The answer, with everything the frames need (`templates/base.html`) already in its context."""
+    @property
+    def in_place(self) -> bool:
+        """Whether a script asks, and puts what is answered in the place of the page it asks from."""
+        return self._request.headers.get("hx-target", "").endswith("#page")
+
+    def __call__(
+        self, template: str, /, *, status: int = 200, path: str | None = None, **context: Any
+    ) -> HTMLResponse:
+        """The answer, with everything the frames need (`templates/base.html`) already in its context.
+
+        `path`: the address of what is shown, for the browser's address bar when the page comes in place of another.
+        """
         request, house = self._request, house_of(self._request)
         visitor = visitor_of(request)
         token, new_cookie = self._token(visitor)
@@ -36,9 +46,12 @@ class Pages:
             "unit": visitor.unit if visitor else None,
             "user": visitor if visitor and visitor.name else None,
             "here": "",
+            "part": self.in_place,
         }
         frame |= {name: addition(request, self._db) for name, addition in house.additions.items()}
         response = HTMLResponse(pages.render(house.templates, template, frame | context), status)
+        if path and self.in_place:
+            response.headers["HX-Push-Url"] = path
         if new_cookie:
             house.cookies.put(response, house.cookies.form, new_cookie)
         return response

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -92,6 +92,7 @@ class Frame:
         async def dressed(message: Message) -> None:
             nonlocal status, started
             if message["type"] == "http.response.start":
+                _lead_scripts(scope, message)
                 status, started = message["status"], True
                 self._dress(scope, MutableHeaders(scope=message))
             await send(message)
@@ -119,6 +120,15 @@ class Frame:
             headers.setdefault(name, value)
         headers.setdefault("Cache-Control", "no-store")
         headers["X-Request-Id"] = scope["state"]["id"]
+
+
+def _lead_scripts(scope: Scope, message: Message) -> None:
+    """A script would follow a redirect unseen and put that page into a part of this one; told where, the browser goes there."""
+    headers = MutableHeaders(scope=message)
+    if "location" in headers and Headers(scope=scope).get("hx-request"):
+        message["status"] = 200
+        headers["HX-Redirect"] = headers["location"]
+        del headers["location"]
 
 
 async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | None:

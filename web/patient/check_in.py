@@ -61,16 +61,7 @@ def review(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen
     if found.unanswered:
         return go(f"/patient/check-in/{check_in_id}/{address(found.unanswered)}")
     seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
-    lines = [
-        {
-            "question": item.text.in_(words.lang),
-            "answer": _said(item, value, words),
-            "lang": item.text.language_for(words.lang),
-            "href": f"/patient/check-in/{check_in_id}/{address(item.link_id)}?to=review",
-        }
-        for item, value in found.lines
-    ]
-    return page("patient/review.html", id=check_in_id, lines=lines, urgency=found.urgency)
+    return _look_over(page, found, words)
 
 
 @router.get("/patient/check-in/{check_in_id}/ending")
@@ -84,7 +75,7 @@ def ending(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen
             return go(f"/patient/check-in/{check_in_id}")
         return _closed(conflict, check_in_id, page, seen, who.id)
     seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
-    return page("patient/ending.html", words=words, **_ending(found, opened=now))
+    return _end(page, found, words, now)
 
 
 @router.get("/patient/check-in/{check_in_id}/ending/now")
@@ -129,20 +120,23 @@ def ask(
     except Conflict as conflict:
         return _closed(conflict, check_in_id, page, seen, who.id)
     seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
-    return page("patient/question.html", **_question(found, words, to))
+    return _ask(page, found, words, to)
 
 
 @router.post("/patient/check-in/{check_in_id}/send")
 @access("patient", "check_in", patient_data=True)
-def send(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen) -> Response:
-    """The answers are done. Sent twice is sent once."""
+def send(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen, words: Words) -> Response:
+    """The answers are done. Sent twice is sent once. A script is answered with the ending itself."""
     try:
-        check_in.finish(db, who, check_in_id, now=now)
+        found = check_in.finish(db, who, check_in_id, now=now)
     except Invalid:
         return go(f"/patient/check-in/{check_in_id}")
     except Conflict as conflict:
         return _closed(conflict, check_in_id, page, seen, who.id)
     seen(_own(who.id), "check_in.sent", f"check_in:{check_in_id}")
+    if page.in_place:
+        seen(_own(who.id), "check_in.read", f"check_in:{check_in_id}")
+        return _end(page, found, words, now)
     return go(f"/patient/check-in/{check_in_id}/ending")
 
 
@@ -173,26 +167,74 @@ def answer(
     fields: Posted,
     words: Words,
 ) -> Response:
-    """Keeps the answer as given and goes on; when it does not do, the question again with what was typed."""
+    """Keeps the answer as given and goes on; when it does not do, the question again with what was typed.
+
+    A script is answered with what comes next itself.
+    """
     given = [""] if fields.get("skip") else fields.all_of("answer")
     to = fields.get("to", "")
     try:
-        following = check_in.save(db, who, check_in_id, question, given, now=now)
+        kept = check_in.answer(db, who, check_in_id, question, given, now=now)
     except Conflict as conflict:
         return _closed(conflict, check_in_id, page, seen, who.id)
     except Invalid as wrong:
         found = check_in.page(db, who, check_in_id, question, now=now)
         seen(found.check_in.patient_id, "check_in.read", f"check_in:{check_in_id}")
-        shown = _question(found, words, to)
-        shown["value"] = given[-1] if given else ""
-        shown["errors"] = {
-            "answer": words.answer_problem(shown["question"], wrong.problems["answer"], shown["value"])
-        }
-        return page("patient/question.html", status=422, **shown)
+        typed = given[-1] if given else ""
+        return _ask(page, found, words, to, typed=typed, problem=wrong.problems["answer"])
     seen(_own(who.id), "check_in.answered", f"check_in:{check_in_id}")
-    if to == "review" or following is None:
-        return go(f"/patient/check-in/{check_in_id}")
-    return go(f"/patient/check-in/{check_in_id}/{address(following)}")
+    following = None if to == "review" else kept.following
+    if page.in_place:
+        seen(_own(who.id), "check_in.read", f"check_in:{check_in_id}")
+        return _next(page, kept.sheet, following, words)
+    return go(f"/patient/check-in/{check_in_id}" + (f"/{address(following)}" if following else ""))
+
+
+def _next(page: Pages, sheet: check_in.Sheet, following: str | None, words: PatientWords) -> Response:
+    """The question that follows; after the last, one that was left open, else the look over the answers."""
+    review = sheet.review()
+    if going_on := following or review.unanswered:
+        return _ask(page, sheet.page(going_on), words)
+    return _look_over(page, review, words)
+
+
+def _ask(
+    page: Pages,
+    found: check_in.QuestionPage,
+    words: PatientWords,
+    to: str = "",
+    *,
+    typed: str = "",
+    problem: str | None = None,
+) -> Response:
+    """A question; with a `problem` once more, with what was `typed`."""
+    shown = _question(found, words, to)
+    if problem is None:
+        return page("patient/question.html", path=shown["action"], **shown)
+    shown["value"] = typed
+    shown["errors"] = {"answer": words.answer_problem(shown["question"], problem, typed)}
+    return page("patient/question.html", status=422, **shown)
+
+
+def _look_over(page: Pages, found: check_in.Review, words: PatientWords) -> Response:
+    here = f"/patient/check-in/{found.check_in.id}"
+    lines = [
+        {
+            "question": item.text.in_(words.lang),
+            "answer": _said(item, value, words),
+            "lang": item.text.language_for(words.lang),
+            "href": f"{here}/{address(item.link_id)}?to=review",
+        }
+        for item, value in found.lines
+    ]
+    return page(
+        "patient/review.html", path=f"{here}/review", id=found.check_in.id, lines=lines, urgency=found.urgency
+    )
+
+
+def _end(page: Pages, found: check_in.Ending, words: PatientWords, now: datetime) -> Response:
+    path = f"/patient/check-in/{found.check_in.id}/ending"
+    return page("patient/ending.html", path=path, words=words, **_ending(found, opened=now))
 
 
 def _own(patient_id: UUID | None) -> UUID:
@@ -206,7 +248,7 @@ def _closed(
     if conflict.code == "answered":
         return go(f"/patient/check-in/{check_in_id}/ending")
     seen(_own(patient_id), "check_in.read", f"check_in:{check_in_id}")
-    return page("patient/too_late.html")
+    return page("patient/too_late.html", path=f"/patient/check-in/{check_in_id}")
 
 
 def _question(found: check_in.QuestionPage, words: PatientWords, to: str) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from companion.use_cases.check_in.afterwards import Ending, NextCheckIn, Step, e
 from companion.use_cases.check_in.answerable import BY_PHONE_WITHIN, may_be_phoned
 from companion.use_cases.check_in.answering import (
     POSTPONE_AT_MOST,
-    QuestionPage,
-    Review,
+    Kept,
+    answer,
     current,
     finish,
     page,
@@ -19,6 +19,7 @@ from companion.use_cases.check_in.by_phone import PhoneForm, answer_by_phone, ph
 from companion.use_cases.check_in.by_sms import LAST_WORDS, sample, speaks
 from companion.use_cases.check_in.following import BEFORE_ANSWER, is_urgent
 from companion.use_cases.check_in.questions import Asking, asks
+from companion.use_cases.check_in.sheet import QuestionPage, Review, Sheet
 
 __all__ = [
     "BEFORE_ANSWER",
@@ -27,11 +28,14 @@ __all__ = [
     "POSTPONE_AT_MOST",
     "Asking",
     "Ending",
+    "Kept",
     "NextCheckIn",
     "PhoneForm",
     "QuestionPage",
     "Review",
+    "Sheet",
     "Step",
+    "answer",
     "answer_by_phone",
     "ask_due",
     "asks",

@@ -1,6 +1,7 @@
 """Whose check-in it is, and until when it may be answered, by the person or on the telephone."""
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, false, select
@@ -17,7 +18,19 @@ from companion.use_cases.check_in.questions import ANSWERABLE
 BY_PHONE_WITHIN = timedelta(days=14)
 
 
-def may_be_phoned(check_in: CheckIn, now: datetime) -> bool:
+@dataclass(frozen=True)
+class Closing:
+    """What decides whether a check-in can be answered."""
+
+    id: UUID
+    patient_id: UUID
+    state: str
+    due_at: datetime
+    ended_at: datetime | None
+    died_on: date | None
+
+
+def may_be_phoned(check_in: CheckIn | Closing, now: datetime) -> bool:
     """Whether its questions can be asked on the telephone, as far as it knows itself: it is open, or expired of late."""
     return check_in.state in ANSWERABLE or (
         check_in.state == "expired"
@@ -35,7 +48,7 @@ def own(db: Session, who: Actor, check_in_id: UUID, now: datetime, *, hold: bool
         select(CheckIn)
         .join(CheckIn.plan)
         .join(CheckIn.patient)
-        .where(CheckIn.id == check_in_id, _theirs(who, now), CheckIn.state != "planned")
+        .where(CheckIn.id == check_in_id, theirs(who, now), CheckIn.state != "planned")
         .options(
             contains_eager(CheckIn.plan)
             .joinedload(Plan.stay, innerjoin=True)
@@ -53,7 +66,8 @@ def own(db: Session, who: Actor, check_in_id: UUID, now: datetime, *, hold: bool
     return check_in
 
 
-def _theirs(who: Actor, now: datetime) -> ColumnElement[bool]:
+def theirs(who: Actor, now: datetime) -> ColumnElement[bool]:
+    """The condition that it is one's own, or of a patient whom one's unit follows."""
     if who.kind == "patient":
         return CheckIn.patient_id == who.id
     if who.kind == "professional":
@@ -64,13 +78,21 @@ def _theirs(who: Actor, now: datetime) -> ColumnElement[bool]:
 def open_one(db: Session, who: Actor, check_in_id: UUID, now: datetime, *, hold: bool = False) -> CheckIn:
     """As `own`, and still to be answered; `Conflict` otherwise."""
     check_in = own(db, who, check_in_id, now, hold=hold)
-    refuse_closed(db, who, check_in, now)
+    refuse_closed(db, who, closing(check_in), now)
     return check_in
 
 
-def refuse_closed(db: Session, who: Actor, check_in: CheckIn, now: datetime) -> None:
+def closing(check_in: CheckIn) -> Closing:
+    """That of a check-in that is loaded."""
+    died_on = check_in.patient.died_on
+    return Closing(
+        check_in.id, check_in.patient_id, check_in.state, check_in.due_at, check_in.ended_at, died_on
+    )
+
+
+def refuse_closed(db: Session, who: Actor, check_in: Closing, now: datetime) -> None:
     """Raises `Conflict` when it cannot be answered any more: died, answered or expired."""
-    if who.kind == "professional" and check_in.patient.died_on:
+    if who.kind == "professional" and check_in.died_on:
         raise Conflict("died")
     if check_in.state in ANSWERABLE:
         return
@@ -80,7 +102,7 @@ def refuse_closed(db: Session, who: Actor, check_in: CheckIn, now: datetime) -> 
     raise Conflict("answered" if check_in.state == "answered" else "expired")
 
 
-def _asked_since(db: Session, check_in: CheckIn) -> bool:
+def _asked_since(db: Session, check_in: Closing) -> bool:
     """Whether the person has been asked anew: what they say now belongs there."""
     later = select(CheckIn.id).where(
         CheckIn.patient_id == check_in.patient_id,

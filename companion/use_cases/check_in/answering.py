@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from companion.errors import Conflict, Invalid, NotFound
@@ -15,41 +15,26 @@ from companion.rules import cadence, questionnaire
 from companion.rules.access import Actor
 from companion.use_cases.cases import flag
 from companion.use_cases.check_in.afterwards import Ending, ending
-from companion.use_cases.check_in.answerable import open_one, own, refuse_closed, who_phoned
+from companion.use_cases.check_in.answerable import closing, own, refuse_closed, who_phoned
 from companion.use_cases.check_in.following import (
     SETTLED_BY_ANSWER,
-    is_urgent,
+    crisis_quote,
     raise_reasons,
     record_measures,
     tell_ward,
 )
 from companion.use_cases.check_in.questions import PASSED_BY, Asking, asking_of, required, template_of
+from companion.use_cases.check_in.sheet import QuestionPage, Review, Sheet, open_sheet
 
 POSTPONE_AT_MOST = 2
 
 
 @dataclass(frozen=True)
-class QuestionPage:
-    """One question as it is shown. `urgency`: something answered so far calls for the numbers to ring at once."""
+class Kept:
+    """An answer was kept; `following` is the question after it, None after the last."""
 
-    check_in: CheckIn
-    item: questionnaire.Item
-    number: int
-    total: int
-    previous_link_id: str | None
-    value: questionnaire.Value | None
-    is_last: bool
-    urgency: bool
-
-
-@dataclass(frozen=True)
-class Review:
-    """The answers before they are sent. `unanswered` is the question to go on with; None when all have been seen."""
-
-    check_in: CheckIn
-    lines: tuple[tuple[questionnaire.Item, questionnaire.Value | None], ...]
-    unanswered: str | None
-    urgency: bool
+    sheet: Sheet
+    following: str | None
 
 
 def current(db: Session, who: Actor, *, now: datetime) -> CheckIn | None:
@@ -69,61 +54,45 @@ def page(db: Session, who: Actor, check_in_id: UUID, link_id: str | None, *, now
 
     `Conflict("answered")` or `Conflict("expired")` when it cannot be answered any more; `NotFound` for a question not asked.
     """
-    check_in = open_one(db, who, check_in_id, now)
-    asking = asking_of(db, check_in)
-    questions, answers = asking.questions, asking.answers
-    going_on = questionnaire.first_unanswered(questions, answers) or asking.visible[-1]
-    item = going_on if link_id is None else _visible(asking, link_id)
-    number, total = questionnaire.progress(questions, answers, item.link_id)
-    previous = questionnaire.previous_question(questions, answers, item.link_id)
-    return QuestionPage(
-        check_in=check_in,
-        item=item,
-        number=number,
-        total=total,
-        previous_link_id=previous.link_id if previous else None,
-        value=answers.get(item.link_id),
-        is_last=questionnaire.next_question(questions, answers, item.link_id) is None,
-        urgency=is_urgent(asking.counted),
-    )
+    return open_sheet(db, who, check_in_id, now).page(link_id)
 
 
 def review(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Review:
     """Every question of the check-in as things stand, with its answer. `Conflict` as in `page`."""
-    check_in = open_one(db, who, check_in_id, now)
-    asking = asking_of(db, check_in)
-    going_on = questionnaire.first_unanswered(asking.questions, asking.answers)
-    return Review(
-        check_in=check_in,
-        lines=tuple((item, asking.answers.get(item.link_id)) for item in asking.visible),
-        unanswered=going_on.link_id if going_on else None,
-        urgency=is_urgent(asking.counted),
-    )
+    return open_sheet(db, who, check_in_id, now).review()
 
 
 def save(
     db: Session, who: Actor, check_in_id: UUID, link_id: str, raw: list[str], *, now: datetime
 ) -> str | None:
-    """Keeps an answer as given and says which question is next; None after the last. `Invalid({"answer": code})`.
+    """Keeps an answer as given and says which question is next; None after the last. `Invalid({"answer": code})`."""
+    return answer(db, who, check_in_id, link_id, raw, now=now).following
+
+
+def answer(
+    db: Session, who: Actor, check_in_id: UUID, link_id: str, raw: list[str], *, now: datetime
+) -> Kept:
+    """As `save`, with everything that is needed to show what comes next.
 
     Crisis words reach a human at once, not when the last question is answered.
     """
-    check_in = open_one(db, who, check_in_id, now, hold=True)
-    asking = asking_of(db, check_in)
-    item = _visible(asking, link_id)
-    link_id = item.link_id
+    sheet = open_sheet(db, who, check_in_id, now, hold=True)
+    item = sheet.question(link_id)
     if len(raw) > 1:
         raise Invalid({"answer": "not_an_option"})
     try:
         value = questionnaire.check_answer(item, raw[0] if raw else "")
     except questionnaire.AnswerProblem as problem:
         raise Invalid({"answer": problem.code}) from problem
-    keep(check_in, asking, link_id, value, who, now)
-    if item.type == "text":
-        raise_reasons(db, check_in, asking, now, only="crisis_words")
-    db.flush()
-    following = questionnaire.next_question(asking.questions, asking.answers, link_id)
-    return following.link_id if following else None
+    row = _answer(item.link_id, value, sheet.answered_last, who, now)
+    db.execute(insert(Answer), [{"id": uuid4(), "check_in_id": sheet.id, **row}])
+    sheet.asking.answers[item.link_id] = value
+    if item.type == "text" and crisis_quote(sheet.asking.counted):
+        check_in = own(db, who, check_in_id, now)
+        raise_reasons(db, check_in, asking_of(db, check_in), now, only="crisis_words")
+        db.flush()
+    following = questionnaire.next_question(sheet.asking.questions, sheet.asking.answers, item.link_id)
+    return Kept(sheet, following.link_id if following else None)
 
 
 def finish(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Ending:
@@ -134,7 +103,7 @@ def finish(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
     check_in = own(db, who, check_in_id, now, hold=True)
     if check_in.state == "answered":
         return ending(db, who, check_in_id, now=now)
-    refuse_closed(db, who, check_in, now)
+    refuse_closed(db, who, closing(check_in), now)
     asking = asking_of(db, check_in)
     missing = [
         item.link_id for item in asking.visible if item.required and asking.answers.get(item.link_id) is None
@@ -157,7 +126,7 @@ def postpone(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Ch
     check_in = own(db, who, check_in_id, now, hold=True)
     if check_in.state == "postponed":
         return check_in
-    refuse_closed(db, who, check_in, now)
+    refuse_closed(db, who, closing(check_in), now)
     if check_in.postponed >= POSTPONE_AT_MOST:
         raise Conflict("postponed")
     days = max(1, template_of(check_in).days_between_messages)
@@ -196,28 +165,25 @@ def keep(
     now: datetime,
 ) -> None:
     """Keeps an answer as given; None is a question passed by."""
-    # Two answers in one instant keep their order.
-    latest = check_in.answers[-1].at if check_in.answers else now
-    check_in.answers.append(
-        Answer(
-            link_id=link_id,
-            value=PASSED_BY if value is None else value,
-            at=max(now, latest + timedelta(microseconds=1)),
-            by_kind=who.kind,
-            by_id=who.id,
-        )
-    )
+    latest = check_in.answers[-1].at if check_in.answers else None
+    check_in.answers.append(Answer(**_answer(link_id, value, latest, who, now)))
     asking.answers[link_id] = value
+
+
+def _answer(
+    link_id: str, value: questionnaire.Value | None, latest: datetime | None, who: Actor, now: datetime
+) -> dict[str, Any]:
+    # Two answers in one instant keep their order.
+    at = max(now, latest + timedelta(microseconds=1)) if latest else now
+    return {
+        "link_id": link_id,
+        "value": PASSED_BY if value is None else value,
+        "at": at,
+        "by_kind": who.kind,
+        "by_id": who.id,
+    }
 
 
 def _author(check_in: CheckIn) -> str | None:
     phoned_by = who_phoned(check_in)
     return f"Practitioner/{phoned_by}" if phoned_by else None
-
-
-def _visible(asking: Asking, name: str) -> questionnaire.Item:
-    """The question by its linkId, or by its name in an address."""
-    for item in asking.visible:
-        if name in (item.link_id, questionnaire.address(item.link_id)):
-            return item
-    raise NotFound("question")

@@ -20,7 +20,7 @@ from companion.use_cases.check_in.afterwards import Ending
 from companion.use_cases.check_in.answerable import open_one
 from companion.use_cases.check_in.answering import finish, keep
 from companion.use_cases.check_in.following import is_urgent
-from companion.use_cases.check_in.questions import Asking, asking_of
+from companion.use_cases.check_in.questions import Asking, AskingAbout, asking_of
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def phone_form(
     asking = asking_of(db, check_in)
     if typed is not None:
         read, _problems = _read(asking, typed)
-        asking = Asking(asking.questions, read, asking.measures)
+        asking = AskingAbout(asking.questions, read, asking.measures)
     return PhoneForm(
         check_in=check_in,
         lines=tuple((item, _typed(asking, item, typed or {})) for item in asking.visible),

@@ -28,7 +28,7 @@ from companion.rules.replies import Reply, ReplyKind, option_meant
 from companion.use_cases.check_in.afterwards import Ending
 from companion.use_cases.check_in.answering import finish, postpone, save
 from companion.use_cases.check_in.following import is_urgent, raise_reasons, record_measures, tell_ward
-from companion.use_cases.check_in.questions import ANSWERABLE, Asking, asking_of, own_hour
+from companion.use_cases.check_in.questions import ANSWERABLE, Asking, AskingAbout, asking_of, own_hour
 from companion.use_cases.messages import contact, message
 
 # The letter instead of the one with a link.
@@ -96,7 +96,7 @@ def _something_left(asking: Asking) -> bool:
     )
 
 
-def _question(check_in: CheckIn, asking: Asking, item: Item, *, hint: bool = False) -> dict[str, Any]:
+def _question(check_in: CheckIn, asking: AskingAbout, item: Item, *, hint: bool = False) -> dict[str, Any]:
     asked = [one.link_id for one in asking.visible if _askable(one)]
     points = {str(measure.id): measure.number for measure in asking.measures}
     about, _, short = item.link_id.removeprefix("measure.").partition(".")
@@ -179,6 +179,7 @@ def _answered(db: Session, check_in: CheckIn, said: Reply, text: str, when: _Hea
     if value is None:
         return _ask(db, check_in, asking, item, letters, when, hint=True)
     save(db, _themselves(check_in.patient), check_in.id, item.link_id, [value], now=when.now)
+    db.refresh(check_in, ["answers"])
     _go_on(db, check_in, asking_of(db, check_in), when)
     return True
 
@@ -205,7 +206,7 @@ def _typed(asking: Asking, link_id: str) -> str | None:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _go_on(db: Session, check_in: CheckIn, asking: Asking, when: _Heard) -> None:
+def _go_on(db: Session, check_in: CheckIn, asking: AskingAbout, when: _Heard) -> None:
     """The next question; after the last one what the answers lead to, and the last words."""
     if item := _at_hand(asking):
         _ask(db, check_in, asking, item, _letters(db, check_in), when)
@@ -219,7 +220,7 @@ def _go_on(db: Session, check_in: CheckIn, asking: Asking, when: _Heard) -> None
 def _ask(
     db: Session,
     check_in: CheckIn,
-    asking: Asking,
+    asking: AskingAbout,
     item: Item,
     letters: Sequence[Message],
     when: _Heard,
@@ -234,7 +235,7 @@ def _ask(
     return True
 
 
-def _leave_the_rest(db: Session, check_in: CheckIn, asking: Asking, when: _Heard) -> None:
+def _leave_the_rest(db: Session, check_in: CheckIn, asking: AskingAbout, when: _Heard) -> None:
     """What has been said counts at once; a human phones about the rest, unless the person answers it on the web first."""
     record_measures(db, check_in, asking, "patient", check_in.patient_id, when.now)
     raise_reasons(db, check_in, asking, when.now)

@@ -11,7 +11,7 @@ from companion import library
 from companion.models import CheckIn, Flag, Measure, MeasureStatus, Patient, PatientUnit, Unit
 from companion.rules import cadence, questionnaire, triage
 from companion.use_cases.cases import flag
-from companion.use_cases.check_in.questions import Asking
+from companion.use_cases.check_in.questions import AskingAbout
 
 # A human already knows that this very check-in needs a phone call, so silence about it is no news.
 ALREADY_TOLD = ("call_due", "rest_by_phone", "undeliverable")
@@ -32,12 +32,17 @@ STATUS_BY_ANSWER = {"yes": "started", "not_yet": "not_started", "unknown": "unkn
 
 def is_urgent(counted: dict[str, questionnaire.Value]) -> bool:
     """Whether the emergency numbers are shown large: worse, a fall with injury, or crisis words."""
-    said = (value for key, value in counted.items() if key.endswith(".text") and isinstance(value, str))
     return (
         counted.get("worse", "no") != "no"
         or counted.get("fall.injury") is True
-        or triage.crisis_quote(said, library.crisis_words()) is not None
+        or crisis_quote(counted) is not None
     )
+
+
+def crisis_quote(counted: dict[str, questionnaire.Value]) -> str | None:
+    """The first text that holds a crisis word."""
+    said = [value for key, value in counted.items() if key.endswith(".text") and isinstance(value, str)]
+    return triage.crisis_quote(said, library.crisis_words()) if said else None
 
 
 def tell_ward(db: Session, check_in: CheckIn, code: str, now: datetime, **params: int) -> None:
@@ -69,7 +74,7 @@ def already_told(db: Session, check_in: CheckIn) -> bool:
 
 
 def record_measures(
-    db: Session, check_in: CheckIn, asking: Asking, by_kind: str, by_id: UUID | None, now: datetime
+    db: Session, check_in: CheckIn, asking: AskingAbout, by_kind: str, by_id: UUID | None, now: datetime
 ) -> None:
     """Each measure gets the status its answer gives it."""
     counted = asking.counted
@@ -103,7 +108,7 @@ def _said_already(measure: Measure, check_in: CheckIn, status: str, reason: str 
 
 
 def raise_reasons(
-    db: Session, check_in: CheckIn, asking: Asking, now: datetime, only: str | None = None
+    db: Session, check_in: CheckIn, asking: AskingAbout, now: datetime, only: str | None = None
 ) -> None:
     """A flag for each reason the answers give, once per check-in."""
     measures = {str(measure.id): measure for measure in asking.measures}

@@ -1,8 +1,10 @@
 """What a check-in asks the person about their measures and themselves, and what has been answered."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
@@ -18,11 +20,10 @@ PASSED_BY = ""
 
 @dataclass(frozen=True)
 class Asking:
-    """A check-in with what it asks and what has been answered."""
+    """What a check-in asks and what has been answered."""
 
     questions: questionnaire.Questionnaire
     answers: dict[str, questionnaire.Value | None]
-    measures: list[Measure]
 
     @property
     def counted(self) -> dict[str, questionnaire.Value]:
@@ -41,7 +42,22 @@ class Asking:
         return [(item, counted[item.link_id]) for item in self.visible if item.link_id in counted]
 
 
-def asking_of(db: Session, check_in: CheckIn) -> Asking:
+@dataclass(frozen=True)
+class AskingAbout(Asking):
+    """As `Asking`, with the measures it asks about."""
+
+    measures: list[Measure]
+
+
+class Spoken(NamedTuple):
+    """What was said about a measure."""
+
+    status: str
+    at: datetime
+    check_in_id: UUID | None
+
+
+def asking_of(db: Session, check_in: CheckIn) -> AskingAbout:
     """What the check-in asks and what was answered, read afresh."""
     measures = db.scalars(
         select(Measure)
@@ -53,52 +69,64 @@ def asking_of(db: Session, check_in: CheckIn) -> Asking:
     return asks(check_in, measures.unique().all())
 
 
-def asks(check_in: CheckIn, measures: Iterable[Measure]) -> Asking:
-    """What the check-in asks about the measures of its stay, and what was answered; reads nothing that is loaded.
-
-    Once it has ended, it is what it asked then: later statuses change nothing.
-    """
+def asks(check_in: CheckIn, measures: Iterable[Measure]) -> AskingAbout:
+    """What the check-in asks about the measures of its stay, and what was answered; reads nothing that is loaded."""
     asked = [measure for measure in measures if _asked_about(measure, check_in)]
-    questions = questionnaire.for_check_in(
-        library.questionnaire(check_in.questionnaire),
-        library.measure_questions(),
+    found = what_is_asked(
+        check_in.questionnaire,
         [_to_ask(measure, check_in) for measure in asked],
+        [(answer.link_id, answer.value) for answer in check_in.answers],
     )
-    answers = {
-        answer.link_id: None if answer.value == PASSED_BY else answer.value for answer in check_in.answers
-    }
-    return Asking(questions, answers, asked)
+    return AskingAbout(found.questions, found.answers, asked)
 
 
-def _asked_about(measure: Measure, check_in: CheckIn) -> bool:
-    """Whether the measure was open, leaving aside what this check-in itself said about it."""
-    until = check_in.ended_at
-    if until and measure.created_at > until:
+def what_is_asked(
+    key: str, measures: Sequence[questionnaire.MeasureToAsk], answers: Iterable[tuple[str, Any]]
+) -> Asking:
+    """What is asked about these measures, and the answers as they were kept, the latest last."""
+    questions = questionnaire.for_check_in(library.questionnaire(key), library.measure_questions(), measures)
+    return Asking(questions, {link_id: None if value == PASSED_BY else value for link_id, value in answers})
+
+
+def asked_about(
+    check_in_id: UUID, until: datetime | None, created_at: datetime, statuses: Iterable[Spoken]
+) -> bool:
+    """Whether a measure was open, leaving aside what this check-in itself said about it.
+
+    Once the check-in has ended (`until`), it is what it asked then: later statuses change nothing.
+    """
+    if until and created_at > until:
         return False
     before = [
-        status
-        for status in measure.statuses
-        if status.check_in_id != check_in.id and (until is None or status.at <= until)
+        spoken
+        for spoken in statuses
+        if spoken.check_in_id != check_in_id and (until is None or spoken.at <= until)
     ]
     return not before or before[-1].status not in ("started", "done", "declined", "cancelled")
 
 
+def measure_to_ask(
+    measure_id: UUID, title: str, owner: str, *, municipality: str, owner_unit: str | None, ward: str
+) -> questionnaire.MeasureToAsk:
+    """A measure with its owner as the person knows them: the municipality, not the name of its office."""
+    known = f"{municipality} kommune" if owner == "municipality" else owner_unit or ward
+    return questionnaire.MeasureToAsk(id=str(measure_id), title=title, owner=owner, owner_name=known)
+
+
+def _asked_about(measure: Measure, check_in: CheckIn) -> bool:
+    statuses = (Spoken(one.status, one.at, one.check_in_id) for one in measure.statuses)
+    return asked_about(check_in.id, check_in.ended_at, measure.created_at, statuses)
+
+
 def _to_ask(measure: Measure, check_in: CheckIn) -> questionnaire.MeasureToAsk:
-    return questionnaire.MeasureToAsk(
-        id=str(measure.id),
-        title=measure.title,
-        owner=measure.owner,
-        owner_name=_owner_name(measure, check_in),
+    return measure_to_ask(
+        measure.id,
+        measure.title,
+        measure.owner,
+        municipality=check_in.patient.municipality.name,
+        owner_unit=measure.owner_unit.name if measure.owner_unit else None,
+        ward=check_in.plan.stay.ward.name,
     )
-
-
-def _owner_name(measure: Measure, check_in: CheckIn) -> str:
-    """The owner as the person knows them: the municipality, not the name of its office."""
-    if measure.owner == "municipality":
-        return f"{check_in.patient.municipality.name} kommune"
-    if measure.owner_unit:
-        return measure.owner_unit.name
-    return check_in.plan.stay.ward.name
 
 
 def template_of(check_in: CheckIn) -> cadence.PlanTemplate:

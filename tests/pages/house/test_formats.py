@@ -104,6 +104,7 @@ def render(dist: Path, lang: str = "nb") -> str:
         demo=None,
         unit=None,
         push=None,
+        part=False,
         user=None,
     )
 

@@ -208,3 +208,11 @@ def test_public_files(browser: PageClient) -> None:
         "/signed-out",
     ):
         browser.open(path)
+
+
+def test_a_script_is_told_where_to_go_and_never_led_there_unseen(browser: PageClient) -> None:
+    asked = browser.raw("GET", "/patient", headers={"HX-Request": "true"})
+    assert asked.status_code == 200
+    assert asked.headers["HX-Redirect"].startswith("/sign-in")
+    assert "location" not in asked.headers
+    assert asked.text == ""

@@ -1,8 +1,10 @@
 // Messages as notifications on this device: asked for by a tap, told to the server, kept true at every sign-in, and gone
 // when the person leaves. Without any of this the messages come as SMS.
+import { onPage } from "./page.js";
+
 const { pushKey: key, pushOwner: owner, pushVisit: visit, signedIn } = document.body.dataset;
 const section = document.querySelector("[data-push]");
-const offer = document.querySelector("[data-push-offer]");
+const offer = () => document.querySelector("[data-push-offer]");
 // Whose device this is, by a name only the server can read: nobody else's sign-in may take it over unasked.
 const MINE = "push-owner";
 const TOLD = "push-told";
@@ -14,7 +16,7 @@ if (section) {
   for (const one of section.querySelectorAll("[data-push-start], [data-push-retry]")) one.addEventListener("click", () => start());
   section.querySelector("[data-push-stop]")?.addEventListener("click", () => stop());
 }
-if (key && supported) keepTrue();
+if (key && supported) onPage(keepTrue);
 else if (key) show(needsHomeScreen() ? "home-screen" : "unsupported");
 else if (signedIn === "no" && location.pathname === "/signed-out" && supported) leave();
 
@@ -35,7 +37,7 @@ async function keepTrue() {
     }
     if (!subscription) {
       show(Notification.permission === "denied" ? "denied" : "ready");
-      if (offer) offer.hidden = Notification.permission !== "default";
+      if (offer()) offer().hidden = Notification.permission !== "default";
       return;
     }
     if (keyOf(subscription) !== key) {

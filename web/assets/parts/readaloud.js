@@ -1,6 +1,7 @@
 // "Les opp": reads the page's main text, sentence by sentence, with the device's own voice. No voice, no button.
+import { onPage } from "./page.js";
+
 const voices = { nb: ["nb", "no", "nn"], nn: ["nn", "nb", "no"], se: [], en: ["en"] };
-const button = document.querySelector("[data-read-aloud]");
 
 function voice() {
   const wanted = voices[document.documentElement.lang] ?? [];
@@ -19,24 +20,27 @@ function blocks() {
   );
 }
 
-if (button && "speechSynthesis" in window) {
-  const word = button.querySelector("[data-word]");
+if ("speechSynthesis" in window) {
+  const button = () => document.querySelector("[data-read-aloud]");
   let marked = null;
   const mark = (el) => {
     marked?.classList.remove("reading");
     el?.classList.add("reading");
     marked = el;
   };
+  const say = (reading) => {
+    const { dataset } = button();
+    button().setAttribute("aria-pressed", String(reading));
+    button().querySelector("[data-word]").textContent = reading ? dataset.stop : dataset.start;
+  };
   const stop = () => {
     speechSynthesis.cancel();
     mark(null);
-    button.setAttribute("aria-pressed", "false");
-    word.textContent = button.dataset.start;
+    if (button()) say(false);
   };
   const start = () => {
     const speaker = voice();
-    button.setAttribute("aria-pressed", "true");
-    word.textContent = button.dataset.stop;
+    say(true);
     const queue = blocks();
     queue.forEach((el, at) => {
       const said = new SpeechSynthesisUtterance(el.innerText);
@@ -44,13 +48,18 @@ if (button && "speechSynthesis" in window) {
       said.lang = speaker.lang;
       said.rate = 0.9;
       said.onstart = () => mark(el);
-      said.onend = () => at === queue.length - 1 && stop();
+      said.onend = () => at === queue.length - 1 && el.isConnected && stop();
       speechSynthesis.speak(said);
     });
   };
-  const offer = () => { button.hidden = !voice(); };
-  offer();
+  const offer = () => { if (button()) button().hidden = !voice(); };
+  onPage(() => {
+    stop();
+    offer();
+  });
   speechSynthesis.addEventListener?.("voiceschanged", offer);
-  button.addEventListener("click", () => (button.getAttribute("aria-pressed") === "true" ? stop() : start()));
+  addEventListener("click", (event) => {
+    if (event.target.closest("[data-read-aloud]")) button().getAttribute("aria-pressed") === "true" ? stop() : start();
+  });
   addEventListener("pagehide", () => speechSynthesis.cancel());
 }
