@@ -44,7 +44,7 @@ clean-demo: ## forget the demo's invented ward
 
 # --- testing ----------------------------------------------------------------------------------------------------------
 
-.PHONY: test fast dates chaos words
+.PHONY: test fast dates explore chaos words
 test: setup ## everything: lint, types, contracts, every test on SQLite and PostgreSQL, real browsers
 	@.ci/system-packages test
 	@.ci/check
@@ -55,6 +55,12 @@ fast: setup ## tests without browsers, on SQLite only, none that takes a minute
 dates: setup ## make fast at five other dates and in other zones, by a faked clock of the system
 	@.ci/system-packages dates
 	@.ci/dates
+
+# Sets come in the same order every time.
+test fast dates: export PYTHONHASHSEED := 0
+
+explore: setup ## random tests with fresh seeds, long (SEED=n again, EXAMPLES=n each, TESTS=path); what is found comes as lines to paste into a test
+	@nice $(PYTHON) -m tests.explore $(TESTS)
 
 chaos: setup ## 10,000 messages while everything is killed 200 times, on SQLite and PostgreSQL; the table, and exit 1 if anything is wrong
 	@$(PYTHON) -m tests.rig

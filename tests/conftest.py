@@ -4,6 +4,7 @@ A test that takes `db` gets a session that is rolled back. One that takes `engin
 gets a whole database of its own, where it may commit and start processes; a `db` beside them is a session on it.
 """
 
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,10 +20,15 @@ from sqlalchemy.orm import Session
 from companion.clock import FixedClock
 from companion.db import make_engine, migrate
 from companion.settings import Settings
+from tests.chance import GATE
 
-# How long one example takes says nothing on a machine shared with browsers.
-hypothesis.settings.register_profile("house", deadline=None)
-hypothesis.settings.load_profile("house")
+hypothesis.settings.load_profile(GATE)
+
+
+@pytest.fixture(autouse=True)
+def _the_same_luck_every_time(request: pytest.FixtureRequest) -> None:
+    """Backoffs are drawn by chance: for one test always the same, whatever ran before it."""
+    random.seed(request.node.nodeid)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The world around the post, for the machine that lets everything happen to it: who carries, and what the model knows."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session, sessionmaker
 
 from companion.clock import FixedClock
-from companion.models import Message
+from companion.models import CheckIn, Message
 from companion.settings import Settings as CompanionSettings
 from notifications.channels import Device, LaneName, Later, Never, News, Parcel, Uncertain
 from notifications.channels.push import devices
@@ -22,6 +22,14 @@ from tests.days_off import is_day_off
 
 OSLO = ZoneInfo("Europe/Oslo")
 A_WEEK = 3  # a low cap, so that it is met
+WEEK = timedelta(days=7)
+# Of these plans nobody gets more than one letter about a check-in in so long; a few minutes late does no harm.
+SELDOM = {"mecfs": timedelta(days=7)}
+# How long a plan waits for an answer before it reminds; and after that, when nobody is heard.
+REMINDS_AFTER = {"mecfs": timedelta(hours=168)}
+REMINDED_AFTER = timedelta(hours=24)
+GIVEN_UP_AFTER = timedelta(hours=48)
+LISTENS_AT_MOST = timedelta(days=14)
 HEARD_WITHIN = timedelta(minutes=15)
 BEFORE_A_MEETING = timedelta(hours=2)
 # Somebody who wrote is answered within the hour, and the answer is of use for one more.
@@ -40,6 +48,16 @@ def decent(now: datetime) -> bool:
     return 8 <= local.hour < 20 and not is_day_off(local.date())
 
 
+def opens(since: datetime) -> datetime:
+    """When something decided then can be sent: at once by day, else at ten on a working day."""
+    if decent(since):
+        return since
+    ten = since.astimezone(OSLO).replace(hour=10, minute=0, second=0, microsecond=0)
+    while ten < since or is_day_off(ten.date()):
+        ten += timedelta(days=1)
+    return ten
+
+
 # --- who carries --------------------------------------------------------------------------------------------------
 
 
@@ -55,19 +73,25 @@ class Taken:
 class Provider:
     """Does with every message as its mood is. `hidden`: its list does not show what it has taken."""
 
-    def __init__(self, clock: FixedClock, watch: Callable[[Parcel], None]) -> None:
-        self._clock, self._watch = clock, watch
+    def __init__(self, clock: FixedClock) -> None:
+        self._clock = clock
         self._numbers = count(1)
         self.fate = "ok"
         self.hidden = False
         self.list_away = False
         self.taken: list[Taken] = []
         self.said: dict[str, News] = {}
+        # What we have been told of each, whenever it was.
+        self.told: defaultdict[str, set[str]] = defaultdict(set)
+
+    def has_arrived(self, one: Taken) -> bool:
+        """As far as we can know: it has not when we were told so, unless it did after all."""
+        told = self.told[one.provider_id]
+        return "delivered" in told or not told & {"undelivered", "failed", "not found"}
 
     def take(self, parcel: Parcel) -> str:
         one = Taken(f"SM{next(self._numbers)}", parcel, self._clock.now())
         self.taken.append(one)
-        self._watch(parcel)
         return one.provider_id
 
     async def send(self, parcel: Parcel) -> str:
@@ -91,16 +115,21 @@ class Provider:
         assert parcel.channel == "sms", "a push is never looked for"
         if self.list_away:
             raise Later("list_failed")
-        return [
+        same = [
             one.provider_id
             for one in self.taken
-            if not self.hidden and (one.parcel.address, one.parcel.body) == (parcel.address, parcel.body)
+            if (one.parcel.address, one.parcel.body) == (parcel.address, parcel.body)
         ]
+        for provider_id in same if self.hidden else ():
+            self.told[provider_id].add("not found")
+        return [] if self.hidden else same
 
     async def fetch(self, provider_id: str) -> News | None:
         if self.list_away:
             raise Later("20429")
-        return self.said.get(provider_id, News("sent", None))
+        news = self.said.get(provider_id, News("sent", None))
+        self.told[provider_id].add(news.status)
+        return news
 
     async def close(self) -> None: ...
 
@@ -190,8 +219,8 @@ class Person:
     way: str = "sms"
     agreed: bool = False  # to answer by SMS itself
     devices: set[str] = field(default_factory=set)
-    # What was sent unasked: when, by the message.
-    had: dict[int, datetime] = field(default_factory=dict)
+    # What was sent unasked, by the message: when an attempt last began.
+    begun: dict[int, datetime] = field(default_factory=dict)
     wrote: list[datetime] = field(default_factory=list)
     # The questions that have been on their way, by check-in and question: their options, in the order of the digits.
     questions: dict[tuple[UUID, str], list[list[str]]] = field(default_factory=dict)
@@ -263,8 +292,17 @@ class Model:
     read: set[int] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
 
-    def judge(self, parcels: list[Parcel], letters: dict[int, Message], now: datetime) -> None:
-        """What it knows of the person, the hour and the week. The letters tell what they are, never whether they may go."""
+    def judge(
+        self,
+        parcels: list[Parcel],
+        letters: dict[int, Message],
+        arrived: dict[int, datetime],
+        now: datetime,
+    ) -> None:
+        """What it knows of the person, the hour and the week. The letters tell what they are, never whether they may go.
+
+        `arrived`: what has reached a phone as far as anybody can know, and when.
+        """
         in_hand: Counter[UUID] = Counter()
         for parcel in parcels:
             letter = letters[parcel.message_id]
@@ -278,7 +316,9 @@ class Model:
                 faults = self._of_kin(self.kin, parcel, letter, now)
             elif person := self.people.get(letter.patient_id) if letter.patient_id else None:
                 faults = self._of_person(person, parcel, letter, now)
-                faults += self._of_week(person, letter, in_hand, now)
+                faults += self._of_week(person, letter, arrived, in_hand, now)
+                if letter.lane == "batch":
+                    person.begun[letter.id] = now
             self.wrong += [said + fault for fault in faults]
 
     def _of_kin(self, kin: Kin, parcel: Parcel, letter: Message, now: datetime) -> list[str]:
@@ -337,9 +377,36 @@ class Model:
         passed = now - pushed.at + (self.backwards - pushed.backwards)
         return passed < HEARD_WITHIN
 
-    def _of_week(self, person: Person, letter: Message, in_hand: Counter[UUID], now: datetime) -> list[str]:
-        week = now - timedelta(days=7) + self.backwards
-        had = [moment for one, moment in person.had.items() if one != letter.id and moment > week]
+    def judge_wait(self, letter: Message, template: str, now: datetime) -> None:
+        """Whether somebody has really had enough for a letter held back now, and for no longer than that."""
+        person = self.people[letter.patient_id] if letter.patient_id else None
+        begun = [at for one, at in person.begun.items() if one != letter.id] if person else []
+        this_week = [at for at in begun if at > now - WEEK]
+        enough = len(this_week) >= A_WEEK or (
+            letter.kind in ABOUT_A_CHECK_IN and template in SELDOM and this_week
+        )
+        if letter.kind not in HELD_BACK or not enough or letter.next_attempt_at > max(begun) + WEEK:
+            self.wrong.append(f"{letter.kind} ({letter.id}) waits until {letter.next_attempt_at}: {begun}")
+
+    def ends_by(self, check_in: CheckIn, template: str) -> datetime:
+        """By when something must happen to one that is asked: it is reminded, or given up."""
+        person = self.people[check_in.patient_id]
+        reminded = check_in.reminded_at is not None
+        sent = opens(check_in.reminded_at or check_in.asked_at or check_in.due_at)
+        silent_from = min(max(sent, *person.wrote), sent + LISTENS_AT_MOST) if person.wrote else sent
+        return silent_from + (GIVEN_UP_AFTER if reminded else REMINDS_AFTER.get(template, REMINDED_AFTER))
+
+    def _of_week(
+        self,
+        person: Person,
+        letter: Message,
+        arrived: dict[int, datetime],
+        in_hand: Counter[UUID],
+        now: datetime,
+    ) -> list[str]:
+        """What counts: each letter that has reached the person, once, when it last did; and what goes with this one."""
+        week = now - WEEK + self.backwards
+        had = [at for one, at in arrived.items() if one != letter.id and one in person.begun and at > week]
         enough = letter.kind in HELD_BACK and len(had) + in_hand[person.id] >= A_WEEK
         in_hand[person.id] += letter.lane == "batch"
         return [f"for one who has had enough: {had}"] if enough else []

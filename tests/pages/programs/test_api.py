@@ -17,6 +17,7 @@ from companion.models import AuditEvent, HandedIn, Integration, Patient, Stay, U
 from companion.use_cases.going_home import places
 from companion.use_cases.people import programs
 from tests import cast
+from tests.chance import examples
 from tests.pages.client import PageClient
 from web.house.frame import Frame
 
@@ -218,6 +219,7 @@ def test_the_door_is_described(browser: PageClient, now: datetime) -> None:
     assert described["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
 
 
+@pytest.mark.hypothesis
 def test_whatever_a_program_sends_the_answer_is_as_described(app: Frame, token: str) -> None:
     """Bodies made from the description, right ones and wrong ones, in their hundreds."""
     schema = schemathesis.openapi.from_asgi("/api/openapi.json", app)
@@ -232,7 +234,7 @@ def test_whatever_a_program_sends_the_answer_is_as_described(app: Frame, token: 
     operation = schema["/api/v1/discharges"]["POST"]
     for mode in schemathesis.GenerationMode:
 
-        @hypothesis.settings(max_examples=60, suppress_health_check=list(hypothesis.HealthCheck))
+        @hypothesis.settings(max_examples=examples(60), suppress_health_check=list(hypothesis.HealthCheck))
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def try_it(case: schemathesis.Case[Any]) -> None:
             case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=promised)
