@@ -1,6 +1,7 @@
 """The application: everything put in its place."""
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,7 @@ from web.house.deps import GuardedRoute, House
 from web.house.frame import Frame
 from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
+from web.house.slots import Slots
 from web.house.wire import Assets, Compressed
 from web.meeting import meeting
 from web.meeting.line import PostgresLine
@@ -76,6 +78,7 @@ def create_app(
     http: httpx.AsyncClient | None = None,
     twilio: TwilioSettings | None = None,
     vapid: VapidSettings | None = None,
+    seconds: Callable[[], float] = time.monotonic,
 ) -> Frame:
     """The whole server as one ASGI application.
 
@@ -120,6 +123,8 @@ def create_app(
     for router in (*ROUTERS, *([demo_routes.router] if demo else [])):
         _check(router.routes)
         app.include_router(router)
+    pages_at_once = Slots(web.in_flight, seconds)
+    app.add_route("/healthz", health.healthz(pages_at_once))
     app.mount("/static", Assets(directory=_STATIC, check_dir=False))
     app.add_middleware(Compressed)
     errors.register(app)
@@ -127,7 +132,8 @@ def create_app(
         app,
         clock=house.clock,
         https=settings.public_url.startswith("https:"),
-        in_flight=web.in_flight,
+        pages=pages_at_once,
+        programs=Slots(1, seconds),
         max_body=web.max_body,
         failure=errors.failure,
     )

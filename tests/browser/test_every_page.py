@@ -48,7 +48,6 @@ NOT_PAGES = {
     "/": "leads on; tested outside the demo",
     "/sign-in/{provider}": "leads to the provider",
     "/oidc/front-channel-logout": "no content",
-    "/healthz": "for programs",
     "/readyz": "for programs",
     "/.well-known/security.txt": "plain text",
     "/manifest.webmanifest": "for the browser itself",

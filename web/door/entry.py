@@ -35,9 +35,9 @@ from web.house.deps import (
     transaction,
 )
 from web.house.errors import SignInFailed, error_page, look_up
-from web.house.frame import slot_of
 from web.house.pages import OSLO
 from web.house.security import access, local_path
+from web.house.slots import slot_of
 
 router = new_router()
 

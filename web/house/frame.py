@@ -1,10 +1,7 @@
 """What surrounds every request: its id and moment, limits, headers, one line in the log, and a page when all else fails."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import cast
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 import structlog
@@ -16,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from companion.clock import Clock
 from web.house import security
+from web.house.slots import Slot, Slots
 
 log = structlog.get_logger("web")
 
@@ -30,50 +28,25 @@ _PROGRAMS = "/api/"
 FailurePage = Callable[[Request, int], Response]
 
 
-class Slot:
-    """A place among the requests that are worked on at once."""
-
-    def __init__(self, places: asyncio.Semaphore) -> None:
-        self._places, self._held = places, False
-
-    async def __aenter__(self) -> "Slot":
-        await self._places.acquire()
-        self._held = True
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._leave()
-
-    @asynccontextmanager
-    async def left(self) -> AsyncIterator[None]:
-        """Gives the place to others, while somebody outside is waited for, and takes one again afterwards."""
-        self._leave()
-        try:
-            yield
-        finally:
-            await self.__aenter__()
-
-    def _leave(self) -> None:
-        if self._held:
-            self._held = False
-            self._places.release()
-
-
-def slot_of(request: Request) -> Slot:
-    """The place of a request that has one."""
-    return cast(Slot, request.state.slot)
-
-
 class Frame:
-    """The outermost layer. At most `in_flight` requests are worked on at once, each with its body already received:
+    """The outermost layer. As many requests are worked on at once as there are slots, each with its body already received:
     so whoever holds the database's lock always has a thread to go on in, and a slow sender keeps nobody waiting.
+    HEAD is answered as GET, without the body.
     """
 
     def __init__(
-        self, app: ASGIApp, *, clock: Clock, https: bool, in_flight: int, max_body: int, failure: FailurePage
+        self,
+        app: ASGIApp,
+        *,
+        clock: Clock,
+        https: bool,
+        pages: Slots,
+        programs: Slots,
+        max_body: int,
+        failure: FailurePage,
     ) -> None:
         self._app, self._clock, self._https = app, clock, https
-        self._pages, self._programs = asyncio.Semaphore(in_flight), asyncio.Semaphore(1)
+        self.pages, self.programs = pages, programs
         self._max_body, self._failure = max_body, failure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +60,9 @@ class Frame:
         await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began, status, started = time.perf_counter(), 500, False
+        began, status, started, method = time.perf_counter(), 500, False, scope["method"]
+        if method == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
 
         async def dressed(message: Message) -> None:
             nonlocal status, started
@@ -104,7 +79,7 @@ class Frame:
             elif scope["path"].startswith(_WITHOUT_SLOT):
                 await self._app(scope, _replay(body, receive), dressed)
             else:
-                places = self._programs if scope["path"].startswith(_PROGRAMS) else self._pages
+                places = self.programs if scope["path"].startswith(_PROGRAMS) else self.pages
                 async with Slot(places) as scope["state"]["slot"]:
                     await self._app(scope, _replay(body, receive), dressed)
         except Exception as error:
@@ -113,7 +88,7 @@ class Frame:
             if not started:
                 await self._failure(Request(scope), 500)(scope, receive, dressed)
         finally:
-            _note(scope, status, time.perf_counter() - began)
+            _note(scope, method, status, time.perf_counter() - began)
 
     def _dress(self, scope: Scope, headers: MutableHeaders) -> None:
         for name, value in security.headers(scope["path"], https=self._https).items():
@@ -160,15 +135,22 @@ def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
     return again
 
 
-def _note(scope: Scope, status: int, seconds: float) -> None:
+def _without_body(send: Send) -> Send:
+    async def start_and_end(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return start_and_end
+
+
+def _note(scope: Scope, method: str, status: int, seconds: float) -> None:
     # The route's template: an address may carry ids.
     route = getattr(scope.get("route"), "path", "-")
-    _ANSWERS.labels(scope["method"], route, status).inc()
+    _ANSWERS.labels(method, route, status).inc()
     _SECONDS.labels(route).observe(seconds)
     log.info(
         "request",
         id=scope["state"]["id"],
-        method=scope["method"],
+        method=method,
         route=route,
         status=status,
         ms=round(seconds * 1000, 1),

@@ -1,9 +1,10 @@
 """Whether the house stands, and the few pages and files the law and the browsers ask for."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import cast
 
+from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,15 +14,18 @@ from companion.worklists import standing
 from companion.worklists.post import DISPATCHER_SEEN_WITHIN
 from web.house.deps import Db, House, Now, Page, TheHouse, new_router
 from web.house.security import access
+from web.house.slots import Slots
 
 router = new_router()
 
 
-@router.get("/healthz")
-@access("public")
-def healthz() -> Response:
-    """The process answers."""
-    return JSONResponse({"status": "ok"})
+def healthz(slots: Slots) -> Callable[[Request], Awaitable[Response]]:
+    """Whether pages can be answered: not when all have hung for ten seconds. Itself it needs no slot, thread or database."""
+
+    async def answer(_request: Request) -> Response:
+        return JSONResponse({"status": "stuck"}, 503) if slots.stuck else JSONResponse({"status": "ok"})
+
+    return answer
 
 
 @router.get("/readyz")
