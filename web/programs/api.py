@@ -8,8 +8,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from companion.use_cases.going_home import handed_in
-from companion.use_cases.going_home.import_ import Counts
+from companion.use_cases.going_home import discharge, handed_in
+from companion.use_cases.going_home.import_ import Counts, Prepared, prepare
+from companion.use_cases.going_home.places import Places
 from web.house.deps import Db, Now, Program, SentJson, TheHouse, new_router
 from web.house.security import access
 
@@ -134,9 +135,12 @@ def hand_in(
     if problems:
         counts = Counts(rows=len(rows), rejected=len({problem.row for problem in problems} - {0}))
         return _rejected(counts, problems)
+    prepared = _prepare(db, who, rows, house, now)
     try:
         with db.begin_nested():
-            answer = handed_in.hand_in(db, who, rows, key=key, settings=house.settings, now=now)
+            answer = handed_in.hand_in(
+                db, who, rows, key=key, prepared=prepared, settings=house.settings, now=now
+            )
     except handed_in.Refused as refused:
         found = refused.report.problems
         return _rejected(
@@ -144,6 +148,13 @@ def hand_in(
             [RowProblem(row=one.line, field=one.field, reason=one.reason) for one in found],
         )
     return JSONResponse(answer)
+
+
+def _prepare(db: Db, who: Program, rows: list[dict[str, str]], house: TheHouse, now: Now) -> Prepared:
+    """All that needs no database, while no transaction is open: a thousand rows take longer than a page may wait."""
+    places, met = Places.read(db), discharge.met(db, [row["national_id"] for row in rows])
+    db.commit()
+    return prepare(db, who, rows, places, met, settings=house.settings, now=now)
 
 
 @router.get("/api/openapi.json", include_in_schema=False)

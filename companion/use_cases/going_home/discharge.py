@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from companion import library
 from companion.errors import Conflict, Invalid, NotAllowed
 from companion.models import (
+    Base,
     CareContact,
     CheckIn,
     Measure,
@@ -30,6 +31,7 @@ from companion.rules.access import Actor
 from companion.rules.cadence import PlannedCheckIn, local_day, schedule, to_utc
 from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
+from companion.use_cases.going_home import rows
 from companion.use_cases.going_home.places import Place, Places, national_id_problem
 from companion.use_cases.messages import message
 from companion.use_cases.people.typed import clean, clean_lines, phone_number
@@ -104,6 +106,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """Everything about somebody we have not met: only the writing is left. The outcome's records are in no session."""
+
+    new: Discharge
+    outcome: Outcome
+    rows: rows.Rows
+
+
+@dataclass(frozen=True)
 class PreviewLine:
     """What the person gets, when: `welcome` or `check_in`. `on` and `at` are Norwegian wall-clock time."""
 
@@ -174,31 +185,54 @@ def discharge(
     return here.outcome()
 
 
+def met(db: Session, national_ids: Collection[str]) -> set[str]:
+    """Which of them we know already."""
+    known = select(Patient.national_id).where(Patient.national_id_index.in_(national_ids))
+    return set(db.scalars(known))
+
+
+def make_ready(
+    db: Session, who: Actor, news: Iterable[Discharge], *, now: datetime, places: Places
+) -> dict[str, "Ready"]:
+    """Everything about people we have not met, by national id, made ready without a look at the database."""
+    firsts: dict[str, Ready] = {}
+    for new in news:
+        if new.national_id not in firsts:
+            arrival = _Arrival(db, who, new, now, places)
+            outcome = arrival.first()
+            firsts[new.national_id] = Ready(new, outcome, rows.of(arrival.records(outcome.stay)))
+    return firsts
+
+
 def discharge_all(
-    db: Session, who: Actor, news: Sequence[Discharge], *, now: datetime, places: Places
+    db: Session,
+    who: Actor,
+    news: Sequence[Discharge],
+    *,
+    now: datetime,
+    places: Places,
+    ready: Mapping[str, "Ready"] | None = None,
 ) -> list[Outcome | Conflict]:
-    """The same for many, in their order; for people we have not met in a fraction of the statements.
+    """The same for many, in their order; people we have not met go in by a statement a table. `ready`: made before.
 
     Where `discharge` would raise `Conflict`, it stands in the list instead.
     """
     for new in news:
         _may_discharge(who, new.ward)
-    met = set(
-        db.scalars(
-            select(Patient.national_id).where(
-                Patient.national_id_index.in_([new.national_id for new in news])
-            )
-        )
-    )
-    firsts: dict[int, _Arrival] = {}
+    known = met(db, [new.national_id for new in news])
+    firsts: dict[int, Ready] = {}
     for place, new in enumerate(news):
-        if new.national_id not in met:
-            met.add(new.national_id)
-            firsts[place] = _Arrival(db, who, new, now, places)
+        if new.national_id not in known:
+            known.add(new.national_id)
+            made = ready.get(new.national_id) if ready else None
+            if made is None or made.new is not new:
+                made = make_ready(db, who, [new], now=now, places=places)[new.national_id]
+            firsts[place] = made
     outcomes: dict[int, Outcome | Conflict] = {}
     try:
         with db.begin_nested():
-            outcomes |= zip(firsts, _record_first(db, firsts.values()), strict=True)
+            rows.insert_all(db, (one.rows for one in firsts.values()))
+            outcomes |= {place: one.outcome for place, one in firsts.items()}
     except IntegrityError:
         # Somebody came in through another door meanwhile: one by one, then.
         outcomes.clear()
@@ -213,15 +247,6 @@ def _outcome_or_conflict(arrival: "_Arrival") -> Outcome | Conflict:
         return arrival.outcome()
     except Conflict as conflict:
         return conflict
-
-
-def _record_first(db: Session, arrivals: Collection["_Arrival"]) -> list[Outcome]:
-    outcomes = [arrival.first() for arrival in arrivals]
-    db.flush()
-    for arrival in arrivals:
-        db.add_all(arrival.around)
-    db.flush()
-    return outcomes
 
 
 def may_discharge(who: Actor, ward: Place) -> bool:
@@ -408,7 +433,7 @@ class _Arrival:
         self.by_hand = who.kind == "professional"
         self.is_new = False
         # These point at a patient by key alone, so they wait until the patient is in the database.
-        self.around: list[PatientUnit | CareContact] = []
+        self.around: list[PatientUnit | CareContact | Message] = []
 
     def outcome(self) -> Outcome:
         """Finds out what is new about it, and records that."""
@@ -416,7 +441,7 @@ class _Arrival:
         if known is None:
             try:
                 with self.db.begin_nested():
-                    return _record_first(self.db, [self])[0]
+                    return self._record_first()
             except IntegrityError:
                 # The same person came in through another door between our look and our insert.
                 known = self._known_patient()
@@ -426,9 +451,22 @@ class _Arrival:
         return self._again(known)
 
     def first(self) -> Outcome:
-        """Everything about somebody we have not met; not yet in the database, but in the session."""
+        """Everything about somebody we have not met; not yet in the session."""
         self.is_new = True
         return self._create(self._new_patient(), [])
+
+    def records(self, stay: Stay) -> list[Base]:
+        """All that is new, of somebody we have not met."""
+        plan = stay.plan
+        return [stay.patient, stay, plan, *plan.events, *plan.check_ins, *stay.measures, *self.around]
+
+    def _record_first(self) -> Outcome:
+        outcome = self.first()
+        self.db.add(outcome.stay)
+        self.db.flush()
+        self.db.add_all(self.around)
+        self.db.flush()
+        return outcome
 
     def _again(self, patient: Patient) -> Outcome:
         if patient.died_on:
@@ -508,16 +546,25 @@ class _Arrival:
         stay = Stay(
             id=uuid4(),
             patient=patient,
+            patient_id=patient.id,
             ward_id=self.new.ward.id,
             discharged_on=self.new.discharged_on,
             state="open",
             created_at=self.now,
         )
         plan = Plan(
-            stay=stay, patient=patient, template=self.new.template, state="active", created_at=self.now
+            id=uuid4(),
+            stay=stay,
+            patient=patient,
+            template=self.new.template,
+            state="active",
+            created_at=self.now,
         )
-        plan.events.append(self._event("made"))
-        self.db.add(stay)
+        made = self._event("made")
+        made.plan_id = plan.id
+        plan.events.append(made)
+        if not self.is_new:
+            self.db.add(stay)
         self._schedule(plan, patient)
         self._add_measures(stay, patient)
         self._follow(patient)
@@ -700,7 +747,7 @@ class _Arrival:
                 one.ended_at = self.now
         self._put(CareContact(patient_id=patient.id, role=role, unit_id=unit.id, since=self.now))
 
-    def _put(self, row: PatientUnit | CareContact) -> None:
+    def _put(self, row: PatientUnit | CareContact | Message) -> None:
         if self.is_new:
             self.around.append(row)
         else:
@@ -720,7 +767,7 @@ class _Arrival:
             dedupe_key=f"welcome:{stay.id}",
         )
         if letter:
-            self.db.add(letter)
+            self._put(letter)
 
     def _welcome_time(self, patient: Patient) -> tuple[datetime, datetime]:
         hour = patient.hour or library.plan_template(self.new.template).hour

@@ -13,7 +13,8 @@ from companion.errors import Conflict, Invalid
 from companion.models import HandedIn
 from companion.rules.access import Actor
 from companion.settings import Settings
-from companion.use_cases.going_home.import_ import Report, import_rows
+from companion.use_cases.going_home.import_ import Prepared, Report, import_rows, prepare
+from companion.use_cases.going_home.places import Places
 
 
 class Refused(Invalid):
@@ -30,13 +31,15 @@ def hand_in(
     rows: Sequence[Mapping[str, str]],
     *,
     key: str | None = None,
+    prepared: Prepared | None = None,
     settings: Settings,
     now: datetime,
 ) -> dict[str, Any]:
     """Records discharges, all or none, and says how many were `created`, `moved` and `unchanged`.
 
     A `key` used before gives the answer of that time, `Conflict("key_in_use")` when something else was sent with it. `Refused`
-    for bad rows; such a request is not kept, so the key may be used again.
+    for bad rows; such a request is not kept, so the key may be used again. `prepared`: made from the rows beforehand, so that
+    the database is held for little more than the writing.
     """
     sent = json.dumps([dict(row) for row in rows], sort_keys=True)
     if key and (before := _before(db, who, key)):
@@ -50,7 +53,8 @@ def hand_in(
                 # First of all, so that the same request on its way twice is carried out once.
                 db.add(kept)
                 db.flush()
-            report = import_rows(db, who, rows, settings=settings, now=now)
+            prepared = prepared or prepare(db, who, rows, Places.read(db), settings=settings, now=now)
+            report = import_rows(db, who, prepared, settings=settings, now=now)
             if report.problems:
                 raise Refused(report)
             if kept:

@@ -2,7 +2,7 @@
 
 import csv
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -17,9 +17,9 @@ from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.settings import Settings
 from companion.use_cases.going_home import discharge
-from companion.use_cases.going_home.discharge import Discharge
+from companion.use_cases.going_home.discharge import Discharge, Ready
 from companion.use_cases.going_home.places import Places
-from companion.use_cases.keeping.privacy import record_access
+from companion.use_cases.keeping import privacy
 
 COLUMNS = (*discharge.FIELDS, "measures")
 # Far more than any honest cell; it stops a quote that is never closed from swallowing the file.
@@ -136,21 +136,46 @@ def import_discharges(
     return report
 
 
-def import_rows(
-    db: Session, who: Actor, rows: Sequence[Mapping[str, str]], *, settings: Settings, now: datetime
-) -> Report:
-    """The same for rows that do not come as CSV, numbered from 1: all of them are recorded, or none when one is bad."""
-    checker = _Checker(db, settings, now, who)
+@dataclass(frozen=True)
+class Prepared:
+    """Rows checked, and everything about people we had not met made ready; only what depends on the others is left."""
+
+    report: Report
+    good: list[tuple[int, Discharge]]
+    ready: Mapping[str, Ready]
+    places: Places
+
+
+def prepare(
+    db: Session,
+    who: Actor,
+    rows: Sequence[Mapping[str, str]],
+    places: Places,
+    met: Collection[str] = (),
+    *,
+    settings: Settings,
+    now: datetime,
+) -> Prepared:
+    """Makes rows ready that do not come as CSV, numbered from 1, without a look at the database. `met`: whom we know."""
+    checker = _Checker(db, settings, now, who, places)
     report, good = Report(rows=len(rows)), []
     for number, row in enumerate(rows, start=1):
         try:
             good.append((number, checker.discharge(dict(row))))
         except Invalid as invalid:
             report.reject(number, _sentences(invalid.problems))
+    unmet = [] if report.problems else [new for _, new in good if new.national_id not in met]
+    return Prepared(report, good, discharge.make_ready(db, who, unmet, now=now, places=places), places)
+
+
+def import_rows(db: Session, who: Actor, prepared: Prepared, *, settings: Settings, now: datetime) -> Report:
+    """All of them are recorded, or none when one is bad."""
+    report = prepared.report
     if report.problems:
         return report
+    checker = _Checker(db, settings, now, who, prepared.places)
     with db.begin_nested() as savepoint:
-        _record_good(db, who, iter(good), checker, report, now)
+        _record_good(db, who, iter(prepared.good), checker, report, now, prepared.ready)
         if report.problems:
             savepoint.rollback()
             report.created = report.moved = report.unchanged = 0
@@ -160,8 +185,10 @@ def import_rows(
 class _Checker:
     """Rows into discharges, with what the database knows of units and municipalities read once."""
 
-    def __init__(self, db: Session, settings: Settings, now: datetime, who: Actor) -> None:
-        self.places = Places.read(db)
+    def __init__(
+        self, db: Session, settings: Settings, now: datetime, who: Actor, places: Places | None = None
+    ) -> None:
+        self.places = places or Places.read(db)
         self._who = who
         self._db, self._settings, self._today = db, settings, local_day(now)
 
@@ -217,17 +244,23 @@ def _record_good(
     checker: _Checker,
     report: Report,
     now: datetime,
+    ready: Mapping[str, Ready] | None = None,
 ) -> None:
+    lines: list[privacy.Line] = []
     while some := dict(islice(good, _AT_A_TIME)):
-        outcomes = discharge.discharge_all(db, who, list(some.values()), now=now, places=checker.places)
+        outcomes = discharge.discharge_all(
+            db, who, list(some.values()), now=now, places=checker.places, ready=ready
+        )
         for line, outcome in zip(some, outcomes, strict=True):
             if isinstance(outcome, Conflict):
                 report.reject(line, [("national_id", _REASONS[outcome.code])])
                 continue
             setattr(report, outcome.what, getattr(report, outcome.what) + 1)
             if outcome.what != "unchanged":
-                record_access(db, who, outcome.stay.patient_id, f"discharge.{outcome.what}", now=now)
+                lines.append(privacy.Line(now, who, outcome.stay.patient_id, f"discharge.{outcome.what}"))
         db.flush()
+    # At the end, because from the first link to the commit nobody else can add one.
+    privacy.record(db, lines)
     report.problems.sort(key=lambda problem: problem.line)
 
 
