@@ -291,7 +291,8 @@ def assemble(key: str, title: Text, parts: Sequence[Questionnaire]) -> Questionn
     refuse_duplicates(key, items)
     return Questionnaire(
         key=key,
-        url=f"{BASE_URL}/Questionnaire/{key}",
+        # A key may have an underscore, the id of a FHIR resource may not.
+        url=f"{BASE_URL}/Questionnaire/{key.replace('_', '-')}",
         version="+".join(f"{part.key}.{part.version}" for part in parts),
         title=title,
         items=items,
