@@ -1,11 +1,12 @@
 """The database: engine, sessions, migrations. SQLite (WAL, FULL) and PostgreSQL on one code path."""
 
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from companion.crypto import KeyRing
@@ -23,6 +24,7 @@ _WHAT_TO_DO = {
     "unknown": "the database has been used by a newer version than this one: install that version,"
     " and run 'python -m companion migrate'",
 }
+_READING = "companion_reading"
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -79,9 +81,14 @@ def _make_folder(url: URL) -> None:
         ) from None
 
 
-def make_sessions(engine: Engine) -> sessionmaker[Session]:
-    """Sessions whose objects stay readable after commit."""
-    return sessionmaker(engine, expire_on_commit=False)
+def make_sessions(engine: Engine, *, reading: bool = False) -> sessionmaker[Session]:
+    """Sessions whose objects stay readable after commit. On SQLite those for `reading` wait for nobody who writes."""
+    return sessionmaker(engine, expire_on_commit=False, execution_options={_READING: reading})
+
+
+def was_too_late(error: DBAPIError) -> bool:
+    """Whether what was read was changed before it could be written to: on SQLite a reading transaction cannot wait its turn."""
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
@@ -141,7 +148,7 @@ def _alembic() -> "Config":
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:
     # The driver's own BEGIN comes too late and too weak: we send BEGIN IMMEDIATE ourselves, so that a read never
-    # fails on becoming a write.
+    # fails on becoming a write; who only reads says so (`make_sessions`).
     connection.isolation_level = None
     for pragma in (
         "journal_mode=WAL",
@@ -152,5 +159,6 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _sqlite_begin(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _sqlite_begin(connection: Connection) -> None:
+    reading = connection.get_execution_options().get(_READING)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -98,6 +98,7 @@ def create_app(
         clock=_demo_clock(engine, real_clock) if demo else real_clock,
         real_clock=real_clock,
         sessions=make_sessions(engine),
+        readers=make_sessions(engine, reading=True) if engine.dialect.name == "sqlite" else None,
         ring=cast(KeyRing, engine.dialect.companion_keys),  # type: ignore[attr-defined]
         cookies=Cookies(settings.public_url),
         templates=templates,

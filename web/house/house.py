@@ -32,6 +32,8 @@ class House:
     clock: Clock
     real_clock: Clock
     sessions: sessionmaker[Session]
+    # For pages that only look, where one who writes would keep them waiting: on SQLite.
+    readers: sessionmaker[Session] | None
     ring: KeyRing
     cookies: Cookies
     templates: jinja2.Environment

@@ -13,15 +13,20 @@ from typing import Any, get_args
 
 from fastapi import Request
 from fastapi.params import Depends
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
+from companion.db import was_too_late
 from companion.errors import Misconfigured
 from web.house import log
 from web.house.house import house_of
+from web.house.security import SAFE
 from web.house.visitor import forget, stay_awake
 
 Endpoint = Callable[..., Any]
+Sessions = sessionmaker[Session]
 _REQUEST = Parameter("request", Parameter.KEYWORD_ONLY, annotation=Request)
 
 
@@ -77,16 +82,41 @@ class Work:
 
 
 def _in_transaction(steps: Iterable[Asked], given: Mapping[str, Any]) -> Any:
+    house, request = house_of(given["request"]), given["request"]
+    if request.method in SAFE and house.readers is not None:
+        try:
+            return _look(house.readers, house.sessions, steps, given)
+        except OperationalError as failed:
+            if not was_too_late(failed):
+                raise
+    with house.sessions() as db:
+        answer = _do(db, steps, given)
+        _write_down(request, db)
+    return answer
+
+
+def _look(readers: Sessions, sessions: Sessions, steps: Iterable[Asked], given: Mapping[str, Any]) -> Any:
+    """The page from one look at the database; then, before it is sent, who has looked."""
+    with readers() as db:
+        answer = _do(db, steps, given)
+        db.commit()
+    with sessions() as db:
+        _write_down(given["request"], db)
+    return answer
+
+
+def _do(db: Session, steps: Iterable[Asked], given: Mapping[str, Any]) -> Any:
     request: Request = given["request"]
     forget(request)
-    with house_of(request).sessions() as db:
-        request.state.db, request.state.seen = db, []
-        made: dict[Endpoint, Any] = {}
-        answers = [step(given, made) for step in steps]
-        stay_awake(request, db)
-        log.write(request, db)
-        db.commit()
-    return answers[-1]
+    request.state.db, request.state.seen = db, []
+    made: dict[Endpoint, Any] = {}
+    return [step(given, made) for step in steps][-1]
+
+
+def _write_down(request: Request, db: Session) -> None:
+    stay_awake(request, db)
+    log.write(request, db)
+    db.commit()
 
 
 def _asked(function: Endpoint, outside: dict[str, Parameter]) -> Asked:
