@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from companion.use_cases.going_home import discharge, handed_in
-from companion.use_cases.going_home.import_ import Counts, Prepared, prepare
+from companion.use_cases.going_home.import_ import Counts, Prepared, prepare, settle
 from companion.use_cases.going_home.places import Places
 from web.house.deps import Db, Now, Program, SentJson, TheHouse, new_router
 from web.house.security import access
@@ -154,7 +154,11 @@ def _prepare(db: Db, who: Program, rows: list[dict[str, str]], house: TheHouse, 
     """All that needs no database, while no transaction is open: a thousand rows take longer than a page may wait."""
     places, met = Places.read(db), discharge.met(db, [row["national_id"] for row in rows])
     db.commit()
-    return prepare(db, who, rows, places, met, settings=house.settings, now=now)
+    prepared = prepare(db, who, rows, places, met, settings=house.settings, now=now)
+    with (house.readers or house.sessions)() as looking:
+        for _ in settle(looking, who, prepared, now=now):
+            looking.commit()
+    return prepared
 
 
 @router.get("/api/openapi.json", include_in_schema=False)

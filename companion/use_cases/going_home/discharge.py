@@ -204,6 +204,17 @@ def make_ready(
     return firsts
 
 
+def settled(
+    db: Session, who: Actor, news: Iterable[Discharge], *, now: datetime, places: Places
+) -> dict[str, "Ready"]:
+    """Of people we know, by national id, those whose discharge changes nothing as things stand."""
+    found: dict[str, Ready] = {}
+    for new in news:
+        if stay := _Arrival(db, who, new, now, places).old_news():
+            found[new.national_id] = Ready(new, Outcome(stay, "unchanged"), {})
+    return found
+
+
 def discharge_all(
     db: Session,
     who: Actor,
@@ -222,10 +233,13 @@ def discharge_all(
     known = met(db, [new.national_id for new in news])
     firsts: dict[int, Ready] = {}
     for place, new in enumerate(news):
-        if new.national_id not in known:
+        made = ready.get(new.national_id) if ready else None
+        made = made if made and made.new is new else None
+        if made and made.outcome.what == "unchanged":
+            firsts[place] = made
+        elif new.national_id not in known:
             known.add(new.national_id)
-            made = ready.get(new.national_id) if ready else None
-            if made is None or made.new is not new:
+            if made is None:
                 made = make_ready(db, who, [new], now=now, places=places)[new.national_id]
             firsts[place] = made
     outcomes: dict[int, Outcome | Conflict] = {}
@@ -454,6 +468,24 @@ class _Arrival:
         """Everything about somebody we have not met; not yet in the session."""
         self.is_new = True
         return self._create(self._new_patient(), [])
+
+    def old_news(self) -> Stay | None:
+        """The stay, when what a list says of it changes nothing."""
+        patient = self._known_patient()
+        if self.by_hand or patient is None or patient.died_on:
+            return None
+        stays, new = self._stays(patient), self.new
+        stay = self._same(stays)
+        if stay is None:
+            return self._newer(stays)
+        titles = {measure.title.casefold() for measure in stay.measures}
+        nothing_new = (
+            (patient.name, patient.phone) == (new.name, new.phone)
+            and patient.municipality_number == new.municipality_number
+            and stay.discharged_on == new.discharged_on
+            and all(measure.title.casefold() in titles for measure in new.measures)
+        )
+        return stay if nothing_new or self._too_old(stay) else None
 
     def records(self, stay: Stay) -> list[Base]:
         """All that is new, of somebody we have not met."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from companion.clock import FixedClock
 from companion.db import make_sessions
-from companion.models import Base, Municipality, Unit
+from companion.models import Base, Municipality, Patient, Unit
 from companion.rules.cadence import local_day
 from companion.rules.national_id import make_synthetic
 from companion.settings import Settings
@@ -103,6 +103,32 @@ def test_a_list_is_written_in_a_few_statements_however_long_it_is(
             written.append(len(statements))
             undone.rollback()
     assert written[0] == written[1] < 30
+
+
+def test_the_same_list_again_is_settled_before_and_only_what_is_new_is_looked_at(
+    engine: Engine, settings: Settings, now: datetime
+) -> None:
+    with Session(engine) as db:
+        cast.ward(db, now)
+        who, rows = account(db, now), people(now, 6)
+        handed_in.hand_in(db, who, rows, settings=settings, now=now)
+        later = (local_day(now) + cast.days(2)).isoformat()
+        again = [
+            *rows[:2],
+            rows[2] | {"name": "Kari Etternavn"},
+            rows[3] | {"discharged_on": later},
+            rows[4] | {"measures": "Noe nytt|gp|5"},
+            rows[5],
+            rows[5] | {"discharged_on": later},
+        ]
+        met = discharge.met(db, [row["national_id"] for row in rows])
+        prepared = import_.prepare(db, who, again, Places.read(db), met, settings=settings, now=now)
+        for _ in import_.settle(db, who, prepared, now=now):
+            assert not db.dirty
+        assert set(prepared.ready) == {rows[0]["national_id"], rows[1]["national_id"]}
+        answer = handed_in.hand_in(db, who, again, prepared=prepared, settings=settings, now=now)
+        assert (answer["unchanged"], answer["moved"], answer["created"]) == (5, 2, 0)
+        assert "Kari Etternavn" in db.scalars(select(Patient.name)).all()
 
 
 def account(db: Session, now: datetime) -> Any:
