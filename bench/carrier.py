@@ -20,11 +20,15 @@ from bench.letter import ACCOUNT, SENDER, TOKEN
 from companion.clock import ShiftedClock
 from companion.db import make_engine, make_sessions
 from companion.rules.quiet_hours import is_working_day
+from notifications.channels.push.settings import VapidSettings
+from notifications.channels.push.way import Push
 from notifications.channels.sms.channel import TwilioChannel
 from notifications.channels.sms.settings import TwilioSettings
+from notifications.channels.sms.way import Sms
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
 from notifications.settings import Settings
+from notifications.ways import Ways
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,11 @@ def make(order: Order) -> tuple[Dispatcher, TwilioChannel]:
         messaging_service_sid="",
         api_base=order.provider_url,
     )
-    post = Settings(
-        sms="twilio", sms_per_second=1e6, codes_per_second=1e6, in_flight=order.in_flight, twilio=account
-    )
+    post = Settings(sms="twilio", sms_per_second=1e6, codes_per_second=1e6, in_flight=order.in_flight)
+    ways = Ways([Sms(post, account), Push(VapidSettings())])
     sessions = make_sessions(make_engine(companion, force_custom_plan=True))
     channel = TwilioChannel(account, companion.public_url, order.in_flight + post.codes_in_flight)
-    return Dispatcher(sessions, channel, Outbox(companion, post), post), channel
+    return Dispatcher(sessions, {"sms": channel}, Outbox(companion, post, ways), post), channel
 
 
 async def carry(order: Order) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Grown:
                     for parcel in parcels[begin : begin + FLUSH_AT]
                 ]
                 self._timed("settle", partial(outbox.settle, results=results, now=self.due))
-            self._timed("sweep", lambda db: outbox.sweep(db, self.due))
+            self._timed("sweep", lambda db: outbox.sweep(db, self.due, box.ways))
             self._timed("empty", lambda db: box.claim(db, "code", CLAIM_AT_MOST, self.due))
 
     def _timed(self, what: str, step: Callable[[Session], Any]) -> Any:

@@ -14,7 +14,8 @@ from bench.standin import Standin
 from companion.clock import FixedClock, ShiftedClock
 from companion.db import make_engine, make_sessions
 from companion.models import Message
-from notifications.outbox import LEASE, LOOK_AFTER
+from notifications.channels import LEASE
+from notifications.outbox import LOOK_AFTER
 
 IN_FLIGHT = 64
 

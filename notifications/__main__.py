@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
     from companion.settings import Settings as CompanionSettings
-    from notifications.channels import Channel
     from notifications.dispatcher import Dispatcher
-    from notifications.doctor import Finding
+    from notifications.finding import Finding
+    from notifications.ways import Ways
 
 PAUSE = 1.0
 PAUSE_IN_DEMO = 0.2
@@ -54,6 +55,13 @@ class House:
         self.engine: Engine = make_engine(self.companion, force_custom_plan=True)
         self.sessions: sessionmaker[Session] = make_sessions(self.engine)
 
+    @cached_property
+    def ways(self) -> "Ways":
+        """The ways there are. Raises `Misconfigured`."""
+        from notifications.ways import discover
+
+        return discover(self.settings)
+
     def clock(self) -> Clock:
         """The machine's; in the demo as far ahead as the demo's clock has been moved."""
         if self.companion.environment != "demo":
@@ -61,46 +69,20 @@ class House:
         with self.sessions() as db:
             return _clock(self.companion, db)
 
-    def channel(self) -> "Channel":
-        """The chosen way out; call it inside the loop."""
-        if self.settings.sms == "sandbox":
-            from notifications.channels.sms.sandbox import SandboxChannel
-
-            return SandboxChannel(self.sessions)
-        # The SDK is large; the demo never loads it.
-        from notifications.channels.sms.channel import TwilioChannel
-
-        return TwilioChannel(
-            self.settings.twilio,
-            self.companion.public_url,
-            self.settings.in_flight + self.settings.codes_in_flight,
-        )
-
-    def push(self) -> "Channel | None":
-        """The way to people's devices, when we have a key; call it inside the loop. In the demo also to the invented ones."""
-        from notifications.channels.push.sandbox import SandboxPush
-
-        real: Channel | None = None
-        if self.settings.vapid.ready:
-            # It brings a second HTTP client with it; nobody without a key loads it.
-            from notifications.channels.push.channel import PushChannel
-
-            real = PushChannel(self.settings.vapid, self.sessions, loopback=self.companion.allow_loopback)
-        return SandboxPush(self.sessions, real) if self.settings.sms == "sandbox" else real
-
     @asynccontextmanager
     async def dispatcher(self) -> AsyncIterator["Dispatcher"]:
-        """A dispatcher with its channels, which it lets go of at the end."""
+        """A dispatcher with every way that our settings allow, which it lets go of at the end."""
+        from notifications.channels import Opening
         from notifications.dispatcher import Dispatcher
         from notifications.outbox import Outbox
 
+        opening = Opening(self.companion, self.settings, self.sessions)
         async with AsyncExitStack() as stack:
-            channel, push = self.channel(), self.push()
-            for one in filter(None, (channel, push)):
-                stack.push_async_callback(one.close)
-            yield Dispatcher(
-                self.sessions, channel, Outbox(self.companion, self.settings), self.settings, push
-            )
+            channels = {way.name: channel for way in self.ways if (channel := way.open(opening))}
+            for channel in channels.values():
+                stack.push_async_callback(channel.close)
+            box = Outbox(self.companion, self.settings, self.ways)
+            yield Dispatcher(self.sessions, channels, box, self.settings)
 
 
 @app.command()
@@ -266,11 +248,9 @@ async def _greet_provider(house: House, stop: asyncio.Event) -> "asyncio.Task[No
     """Raises `Misconfigured` when the provider will never take anything from us; in trouble that may pass it is watched."""
     from notifications import doctor as checks
 
-    if house.settings.sms != "twilio":
-        return None
-    found = await checks.ask_provider(house.settings.twilio, SystemClock().now())
+    found = await checks.ask_providers(house.ways, SystemClock().now())
     _refuse(found)
-    return checks.watch_provider(house.settings.twilio, found, SystemClock().now, stop)
+    return checks.watch_providers(house.ways, found, SystemClock().now, stop)
 
 
 def _refuse(found: "list[Finding]") -> None:
@@ -284,7 +264,7 @@ def _told(house: House) -> Iterator[None]:
     from notifications.doctor import look_at_settings
 
     try:
-        _refuse(look_at_settings(house.companion, house.settings))
+        _refuse(look_at_settings(house.companion, house.settings, house.ways))
         yield
     except Misconfigured as problem:
         print(problem, file=sys.stderr)
@@ -295,26 +275,28 @@ def _examine() -> "Iterator[Finding]":
     from companion.settings import Settings, read
     from notifications import doctor as checks
     from notifications.settings import read_settings
+    from notifications.ways import discover
 
-    companion = settings = None
+    companion = settings = ways = None
     try:
         companion = read(Settings)
     except Misconfigured as problem:
         yield from checks.failures(problem)
     try:
         settings = read_settings()
+        ways = discover(settings)
     except Misconfigured as problem:
         yield from checks.failures(problem)
-    if companion and settings:
-        found = checks.look_at_settings(companion, settings, os.environ)
+    if companion and settings and ways:
+        found = checks.look_at_settings(companion, settings, ways, os.environ)
         yield from found
-        if settings.sms == "twilio" and not any(one.hopeless for one in found):
-            yield from asyncio.run(checks.ask_provider(settings.twilio, SystemClock().now()))
+        if not any(one.hopeless for one in found):
+            yield from asyncio.run(checks.ask_providers(ways, SystemClock().now()))
     if companion:
-        yield from _examine_database(companion)
+        yield from _examine_database(companion, ways)
 
 
-def _examine_database(companion: "CompanionSettings") -> "Iterator[Finding]":
+def _examine_database(companion: "CompanionSettings", ways: "Ways | None") -> "Iterator[Finding]":
     from sqlalchemy.orm import Session
 
     from companion.db import make_engine
@@ -330,7 +312,8 @@ def _examine_database(companion: "CompanionSettings") -> "Iterator[Finding]":
     if found.how == "ok":
         with Session(engine) as db:
             yield from checks.look_at_leases(db, SystemClock().now())
-            yield from checks.look_at_post(db, _clock(companion, db).now(), SystemClock().now())
+            by_receipt = ways.by_receipt if ways else ()
+            yield from checks.look_at_post(db, _clock(companion, db).now(), SystemClock().now(), by_receipt)
     engine.dispose()
 
 
@@ -392,6 +375,8 @@ def main() -> None:
 def _sentence(error: Exception) -> str | None:
     from sqlalchemy.exc import DBAPIError
 
+    if isinstance(error, Misconfigured):
+        return str(error)
     if isinstance(error, DBAPIError):
         return f"The database cannot be used ({type(error.orig).__name__}). Has `python -m companion migrate` been run?"
     return None

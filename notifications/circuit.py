@@ -1,9 +1,10 @@
 """The circuit of the batch lane: when most calls end in doubt it stops the lane, and lets one letter at a time try it out.
 
 The row is shared by all dispatchers and outlives them. The code lane is never stopped: a person waits there.
-A row of its own says that a push service refuses our key, so that everything goes by SMS meanwhile.
+A row of its own, by the way's name, says that a provider refuses who we are, so that letters go by the next way meanwhile.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -16,8 +17,7 @@ from companion.models import Circuit
 from notifications.models import Delivery
 
 LANE = "batch"
-PUSH = "push"
-PUSH_RESTS = timedelta(hours=1)
+RESTS = timedelta(hours=1)
 WITHIN = timedelta(seconds=60)
 # Fewer say nothing about the provider.
 AT_LEAST = 10
@@ -49,8 +49,8 @@ def claimed(db: Session, lane: str, now: datetime) -> None:
         )
 
 
-def judge(db: Session, answered: int, doubtful: int, now: datetime) -> bool:
-    """Looks at how the latest calls ended, after they were written down; whether the lane is stopped now.
+def judge(db: Session, ways: Collection[str], answered: int, doubtful: int, now: datetime) -> bool:
+    """Looks at how the latest calls by these ways ended, after they were written down; whether the lane is stopped now.
 
     `answered` of them got a plain answer, yes or no; of the `doubtful` nobody knows.
     """
@@ -70,7 +70,7 @@ def judge(db: Session, answered: int, doubtful: int, now: datetime) -> bool:
     calls, in_doubt = db.execute(
         select(func.count(), func.coalesce(func.sum(doubt), 0)).where(
             Delivery.body.is_not(None),
-            Delivery.channel == "sms",
+            Delivery.channel.in_(ways),
             Delivery.finished_at >= since,
             Delivery.outcome.in_(("accepted", "failed", "undelivered"))
             | ((Delivery.outcome == "unknown") & Delivery.error_code.is_not(None)),
@@ -83,15 +83,15 @@ def judge(db: Session, answered: int, doubtful: int, now: datetime) -> bool:
     return True
 
 
-def stop_push(db: Session, code: str, now: datetime) -> None:
-    """A push service does not accept who we say we are (`code`): an operator has to see to the key, and SMS goes instead."""
-    _open(db, PUSH, now, PUSH_RESTS)
-    log.error("push_refused", code=code)
+def rest(db: Session, way: str, code: str, now: datetime) -> None:
+    """A provider does not accept who we say we are (`code`): an operator has to see to it, and the next way is taken."""
+    _open(db, way, now, RESTS)
+    log.error("way_refused", way=way, code=code)
 
 
-def push_stopped(db: Session, now: datetime) -> bool:
-    """Whether everything goes by SMS for now."""
-    until = db.scalar(select(Circuit.until).where(Circuit.lane == PUSH))
+def rests(db: Session, way: str, now: datetime) -> bool:
+    """Whether the next way is taken for now."""
+    until = db.scalar(select(Circuit.until).where(Circuit.lane == way))
     return until is not None and until > now
 
 

@@ -3,8 +3,9 @@
 import asyncio
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -16,30 +17,20 @@ from companion.clock import Clock, SystemClock
 from companion.models import Heartbeat
 from companion.use_cases.check_in import ask_due, give_up_due, remind_due
 from notifications import circuit, inbound, outbox, receipts
-from notifications.channels import Channel, LaneName, Later, Never, News, Parcel, Uncertain
+from notifications.channels import BEGIN_WITHIN, Channel, LaneName, Later, Never, News, Parcel, Uncertain, Way
 from notifications.outbox import Outbox, Result
 from notifications.settings import Settings
+from notifications.ways import Ways
 
 NAME = "dispatcher"
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-# Each in a transaction of its own, again and again until it finds nothing more.
-STEPS: tuple[tuple[str, Callable[[Session, datetime], int]], ...] = (
-    ("receipts", receipts.apply_events),
-    ("inbound", inbound.handle),
-    ("asked", ask_due),
-    ("reminded", remind_due),
-    ("gave_up", give_up_due),
-    ("lease_expired", outbox.sweep),
-    ("push_unheard", outbox.fall_back),
-    ("wiped", outbox.wipe_bodies),
-)
 OUTCOMES = (
     "claimed",
     "accepted",
     "later",
     "failed",
     "unknown",
-    "not_pushed",
+    "next_way",
     "postponed",
     "cancelled",
     "expired",
@@ -50,8 +41,6 @@ FLUSH_AFTER = 0.02
 CLAIM_AT_MOST = 500
 # A claim takes no more than can begin well within its lease.
 CLAIM_SECONDS = 20
-# The provider's code for coming too fast.
-TOO_BUSY = "20429"
 SLOW_DOWN_EVERY = 1.0
 LONGEST_GAP = 1.0
 LOOK_FOR_CODES_EVERY = 0.25
@@ -65,28 +54,44 @@ LOOK_FIRST = 2.0
 log = structlog.get_logger()
 
 
+def steps(ways: Ways) -> dict[str, Callable[[Session, datetime], int]]:
+    """What becomes due, in this order; each in a transaction of its own, again and again until it finds nothing more."""
+    return {
+        "receipts": partial(receipts.apply_events, ways=ways),
+        "inbound": inbound.handle,
+        "asked": ask_due,
+        "reminded": remind_due,
+        "gave_up": give_up_due,
+        "lease_expired": partial(outbox.sweep, ways=ways),
+        "unheard": partial(outbox.fall_back, ways=ways),
+        "wiped": outbox.wipe_bodies,
+    }
+
+
 class Dispatcher:
     """One asyncio loop: short transactions between awaits, many calls in flight, no transaction open during a call.
 
-    `channel` carries SMS; without `push` everything goes that way.
+    `channels` are the ways that are open, by name: a letter goes the first of them on which its person can be reached.
     """
 
     def __init__(
         self,
         sessions: sessionmaker[Session],
-        channel: Channel,
+        channels: Mapping[str, Channel],
         box: Outbox,
         settings: Settings,
-        push: Channel | None = None,
     ) -> None:
         self._sessions = sessions
-        self._channel = channel
-        self._push = push
+        self._channels = channels
         self._box = box
+        self._ways = box.ways
+        open_ways = [way for way in self._ways if way.name in channels]
         self._lanes: dict[LaneName, Lane] = {
-            "code": Lane(settings.codes_in_flight, settings.codes_per_second),
-            "batch": Lane(settings.in_flight, settings.sms_per_second),
+            "code": Lane("code", settings.codes_in_flight, open_ways),
+            "batch": Lane("batch", settings.in_flight, open_ways),
         }
+        self._asked = [name for name in self._ways.by_receipt if name in channels]
+        self._steps = steps(self._ways)
         self._stopping = False
         self._polled_at: datetime | None = None
         self._lane_stopped = False
@@ -102,8 +107,8 @@ class Dispatcher:
         queue is left for the next tick, so that nothing else waits for it.
         """
         now = clock.now()
-        counts = Counter(dict.fromkeys((*(name for name, _ in STEPS), *OUTCOMES, *AFTERWARDS, "errors"), 0))
-        for name, step in STEPS:
+        counts = Counter(dict.fromkeys((*self._steps, *OUTCOMES, *AFTERWARDS, "errors"), 0))
+        for name, step in self._steps.items():
             self._step(name, step, now, counts)
         deadline = monotonic() + deliver_at_most if deliver_at_most else None
         looking = asyncio.create_task(self._look_for_uncertain(clock, deadline, counts))
@@ -111,7 +116,7 @@ class Dispatcher:
         # What is not found is queued again, so this tick may carry it; a provider slow to answer holds up nobody.
         await asyncio.wait({looking}, timeout=LOOK_FIRST)
         drained = await self._deliver(clock, deadline, {looking, polling}, counts)
-        self._step(*STEPS[0], now, counts)
+        self._step("receipts", self._steps["receipts"], now, counts)
         self._step("delivery_unknown", receipts.stop_waiting, now, counts)
         self._beat(
             now if drained and not counts["errors"] else None, clock.now() if counts["accepted"] else None
@@ -173,7 +178,7 @@ class Dispatcher:
     async def _find(self, parcel: Parcel) -> list[str] | None:
         """The provider's ids for it; None when the provider does not answer."""
         try:
-            return await self._channel.find(parcel)
+            return await self._channels[parcel.channel].find(parcel)
         except Later as error:
             log.warning("look_failed", code=error.code)
             return None
@@ -187,7 +192,7 @@ class Dispatcher:
         try:
             while not self._stopping and not _past(deadline):
                 with self._sessions.begin() as db:
-                    underway = receipts.to_ask_about(db, now, POLL_AT_ONCE)
+                    underway = receipts.to_ask_about(db, now, POLL_AT_ONCE, self._asked)
                 if not underway:
                     return
                 answers = await asyncio.gather(*map(self._ask, underway))
@@ -208,7 +213,7 @@ class Dispatcher:
     async def _ask(self, underway: receipts.Underway) -> tuple[bool, News | None]:
         """Whether the provider answered, and what."""
         try:
-            return True, await self._channel.fetch(underway.provider_id)
+            return True, await self._channels[underway.channel].fetch(underway.provider_id)
         except Later as error:
             log.warning("poll_failed", code=error.code)
             return False, None
@@ -252,12 +257,12 @@ class Dispatcher:
     ) -> bool:
         """Claims and sends until nothing in this lane is due (True), or the time is up (False)."""
         while parcels := self._claim(lane, clock, counts):
-            not_pushed = counts["not_pushed"]
+            not_taken = counts["next_way"]
             if not await self._carry(lane, parcels, clock, deadline, counts):
                 return False
-            if counts["not_pushed"] == not_pushed:
+            if counts["next_way"] == not_taken:
                 break
-            # What failed as push is due as SMS, now that its result is written.
+            # What one way did not take is due by the next, now that its result is written.
         return True
 
     async def _carry(
@@ -269,7 +274,7 @@ class Dispatcher:
         counts: Counter[str],
     ) -> bool:
         """Sends these, and claims more while they are under way; False when cut short."""
-        ledger = Ledger(self._sessions, clock, counts, self._heard)
+        ledger = Ledger(self._sessions, clock, counts, self._heard, self._ways.last)
 
         def more() -> list[Parcel] | None:
             if self._stopping or _past(deadline):
@@ -287,7 +292,7 @@ class Dispatcher:
             try:
                 with self._sessions.begin() as db:
                     parcels, claimed = self._box.claim(
-                        db, lane, self._lanes[lane].claim_size, clock.now(), by_push=self._push is not None
+                        db, lane, self._lanes[lane].claim_size, clock.now(), by=self._channels
                     )
             except (OperationalError, InterfaceError) as error:
                 # Nothing is in hand yet: the other lane, and the next tick, go on.
@@ -310,22 +315,20 @@ class Dispatcher:
             await ledger.add(await self._attempt(lane, parcel, tray.begin_before))
 
     async def _attempt(self, lane: LaneName, parcel: Parcel, begin_before: float) -> Result:
-        channel = self._channel
-        if parcel.channel == "push" and self._push:
-            channel = self._push
-        else:
-            # The agreed pace is that of the SMS provider.
-            await self._lanes[lane].pace_off()
+        pace = self._lanes[lane].paces.get(parcel.channel)
+        if pace and (seconds := pace.wait(monotonic())):
+            await asyncio.sleep(seconds)
         lane_stopped = self._lane_stopped and lane == circuit.LANE
         if self._stopping or lane_stopped or monotonic() > begin_before:
             return Result(parcel, "later", code=outbox.NOT_BEGUN)
         try:
-            provider_id = await channel.send(parcel)
-            self._lanes[lane].pace.taken()
+            provider_id = await self._channels[parcel.channel].send(parcel)
+            if pace:
+                pace.taken()
             return Result(parcel, "accepted", provider_id=provider_id)
         except Later as later:
-            if later.code == TOO_BUSY:
-                self._lanes[lane].pace.too_busy(monotonic())
+            if pace and later.code == pace.busy_code:
+                pace.too_busy(monotonic())
             return Result(parcel, "later", code=later.code, after=later.after)
         except Never as never:
             return Result(parcel, "failed", code=never.code)
@@ -364,7 +367,7 @@ class Tray:
         self._waiting = deque(parcels or ())
         self._closed = not parcels
         self.drained = parcels == []
-        self.begin_before = monotonic() + outbox.BEGIN_WITHIN.total_seconds()
+        self.begin_before = monotonic() + BEGIN_WITHIN.total_seconds()
 
 
 class Ledger:
@@ -378,8 +381,10 @@ class Ledger:
         clock: Clock,
         counts: Counter[str],
         heard: Callable[[bool], None],
+        last_ways: Collection[str],
     ) -> None:
         self._sessions = sessions
+        self._last_ways = last_ways
         self._heard = heard
         self._clock = clock
         self._counts = counts
@@ -421,11 +426,8 @@ class Ledger:
                 with self._sessions.begin() as db:
                     now = self._clock.now()
                     settled = outbox.settle(db, results, now)
-                    by_sms = [result for result in results if result.parcel.channel == "sms"]
-                    plain = sum(
-                        result.outcome != "unknown" and result.code != outbox.NOT_BEGUN for result in by_sms
-                    )
-                    lane_stopped = circuit.judge(db, plain, settled["unknown"], now)
+                    plain = sum(_answered_by_a_last_way(result) for result in results)
+                    lane_stopped = circuit.judge(db, self._last_ways, plain, settled["unknown"], now)
                 self._counts.update(settled)
                 self._heard(lane_stopped)
                 return
@@ -444,23 +446,21 @@ class Ledger:
 
 
 class Lane:
-    """How much of a lane may be under way, and how fast: none ever waits for the other."""
+    """How much of a lane may be under way, and how fast, by way: no lane ever waits for the other."""
 
-    def __init__(self, in_flight: int, per_second: float) -> None:
+    def __init__(self, name: LaneName, in_flight: int, ways: Iterable[Way]) -> None:
         self.in_flight = in_flight
-        self.pace = Pace(per_second)
-        self.claim_size = max(1, min(CLAIM_AT_MOST, in_flight, int(per_second * CLAIM_SECONDS)))
-
-    async def pace_off(self) -> None:
-        """Returns when the next call may be made."""
-        if seconds := self.pace.wait(monotonic()):
-            await asyncio.sleep(seconds)
+        carrying = [way for way in ways if name in way.can.lanes and name in way.can.per_second]
+        self.paces = {way.name: Pace(way.can.per_second[name], way.can.too_busy) for way in carrying}
+        begun = [int(way.can.per_second[name] * CLAIM_SECONDS) for way in carrying]
+        self.claim_size = max(1, min(CLAIM_AT_MOST, in_flight, *begun))
 
 
 class Pace:
     """At most so many calls per second, with one second's worth at once; fewer while the provider says that it is too busy."""
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, busy_code: str = "") -> None:
+        self.busy_code = busy_code
         self._shortest_gap = self._gap = 1 / per_second
         self._next = 0.0
         self._slowed_at = -SLOW_DOWN_EVERY
@@ -481,6 +481,11 @@ class Pace:
             self._slowed_at = now
             self._gap = min(max(self._gap * 1.5, self._shortest_gap), LONGEST_GAP)
             self._next = max(self._next, now)
+
+
+def _answered_by_a_last_way(result: Result) -> bool:
+    """Yes or no, from a provider whose doubts would be left to us."""
+    return result.parcel.next_way is None and result.outcome != "unknown" and result.code != outbox.NOT_BEGUN
 
 
 def _past(deadline: float | None) -> bool:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from secrets import token_hex
@@ -24,21 +24,18 @@ from companion.use_cases.messages import message as letters
 from companion.use_cases.messages.letter import Letter
 from companion.use_cases.sign_in import Words, issue_links
 from notifications import circuit
-from notifications.channels import Device, LaneName, Parcel
-from notifications.models import Delivery, PushSubscription
-from notifications.receipts import NOT_FOUND, tried_last
+from notifications.channels import LEASE, Frame, LaneName, Parcel, To, Way
+from notifications.models import Delivery
+from notifications.receipts import NOT_FOUND, by_next_way, tried_last
 from notifications.settings import Settings
-from notifications.wording import WITH_LINK, push_payload, topic, word
+from notifications.ways import Ways, discover
+from notifications.wording import WITH_LINK, carried
 
-Devices = dict[UUID, tuple[Device, ...]]
 NO_WORDS = "no_words"
 UNREADABLE = "unreadable"
 # Handed back untried: it says nothing about the provider.
 NOT_BEGUN = "not_begun"
 HELD_BACK = "weekly_cap"
-LEASE = timedelta(seconds=90)
-# A call that has not begun by then is handed back; one that has ends well within the lease.
-BEGIN_WITHIN = timedelta(seconds=45)
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=5)
 KEEP_BODY = timedelta(days=7)
@@ -48,9 +45,6 @@ LOOK_AFTER = (timedelta(minutes=2), timedelta(minutes=10))
 CALLS_END_WITHIN = timedelta(minutes=1)
 # However the clock jumps: the provider's list may lag behind, and another dispatcher may still be in the call.
 BETWEEN_LOOKS = timedelta(minutes=5)
-# A push that no device has acknowledged by then is sent as SMS; one about a meeting in good time before it.
-PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
-BEFORE_MEETING = timedelta(hours=2)
 
 _MESSAGE, _DELIVERY, _PATIENT, _RELATIVE, _CHECK_IN, _MEETING = (
     cast(Table, each.__table__) for each in (Message, Delivery, Patient, Relative, CheckIn, Meeting)
@@ -118,11 +112,15 @@ _ACCEPTED = (
     )
     .values(state="accepted", settled_at=bindparam("at"), lease_until=None)
 )
-_BY_SMS_NOW = (
+_NEXT_WAY = (
     _MESSAGE.update()
     .where(_MESSAGE.c.id.in_(_IDS), _MESSAGE.c.fence == bindparam("its_fence"), _MESSAGE.c.state == "sending")
     .values(
-        state="queued", channel="sms", next_attempt_at=bindparam("at"), waiting_since=None, lease_until=None
+        state="queued",
+        channel=bindparam("way"),
+        next_attempt_at=bindparam("at"),
+        waiting_since=None,
+        lease_until=None,
     )
 )
 
@@ -165,31 +163,41 @@ class Result:
 class Outbox:
     """Claiming, wording and settling, with the settings that stand in the texts."""
 
-    def __init__(self, companion: CompanionSettings, settings: Settings) -> None:
-        self._companion = companion
+    def __init__(self, companion: CompanionSettings, settings: Settings, ways: Ways | None = None) -> None:
+        self.ways = ways or discover(settings)
+        self._carried = {way.name: carried(way.words, way.name) for way in self.ways}
+        self._frame = Frame(companion.public_url, companion.product_name, settings.institution)
         self._settings = settings
 
     def claim(
-        self, db: Session, lane: LaneName, limit: int, now: datetime, *, by_push: bool = False
+        self,
+        db: Session,
+        lane: LaneName,
+        limit: int,
+        now: datetime,
+        *,
+        by: Collection[str] | None = None,
     ) -> tuple[list[Parcel], Counter[str]]:
         """Takes up to `limit` due letters of a lane. The caller commits before it sends any of them.
 
         Each is asked once more how it stands; those no longer wanted, out of time or due at another hour leave the line here.
-        With `by_push` those who have asked for it get a push, to all their devices.
+        Each goes the first way on which its person can be reached now, among those that are open (`by`; None: all).
         """
         room, probing = circuit.room(db, lane, limit, now)
         if not room:
             return [], Counter()
         loaded = _readable(db, _held(db, lane, room, now), now)
         sent = letters.sent_lately(db, loaded, now) if lane == "batch" else {}
-        # What tries out the SMS provider has to be an SMS.
-        devices = _devices(db, loaded, now) if by_push and lane == "batch" and not probing else {}
         to_send, counts = self._sort(db, loaded, sent, now)
-        words = issue_links(db, [one for one in to_send if one.kind in WITH_LINK and _number(one)], now=now)
+        # What tries out a last way has to go that way.
+        open_ways = self.ways.last if probing else by
+        routes = self._routes(db, to_send, lane, open_ways, now)
+        linked = [one for one in to_send if one.kind in WITH_LINK and one.id in routes]
+        words = issue_links(db, linked, now=now)
         parcels = []
         for one in to_send:
             try:
-                parcels.append(self._wrap(one, words.get(one.id), devices, now))
+                parcels.append(self._wrap(one, words.get(one.id), *routes[one.id], now))
                 counts["claimed"] += 1
             except (TemplateError, LookupError, ValueError) as error:
                 # One letter without words must not hold up all the others.
@@ -230,39 +238,58 @@ class Outbox:
             counts[_put_aside(db, message, standing, now)] += 1
         return to_send, counts
 
-    def _wrap(self, letter: Letter, words: Words | None, devices: Devices, now: datetime) -> Parcel:
-        address = _number(letter)
-        if not address:
-            raise LookupError("a letter to nowhere")
-        attempt_id, product = token_hex(16), self._companion.product_name
-        if theirs := _by_push(letter, devices, now):
-            way: dict[str, Any] = {
-                "channel": "push",
-                "address": "",
-                "devices": theirs,
-                "body": push_payload(letter, words, attempt_id, product=product),
-                "topic": topic(letter),
-                "urgent": letter.meeting_id is not None,
-                "valid_for": min(letter.valid_until, _heard_by(letter, now)) - now,
-            }
-        else:
-            body = word(
-                letter,
-                words,
-                public_url=self._companion.public_url,
-                product=product,
-                institution=self._settings.institution,
-            )
-            way = {"address": address, "body": body, "valid_for": letter.valid_until - now}
+    def _routes(
+        self,
+        db: Session,
+        letters: Sequence[Letter],
+        lane: LaneName,
+        open_ways: Collection[str] | None,
+        now: datetime,
+    ) -> dict[int, tuple[Way, To]]:
+        """Which way each letter goes, and where; a way is asked once about all of them."""
+        routes: dict[int, tuple[Way, To]] = {}
+        for way in self.ways:
+            if lane not in way.can.lanes or (open_ways is not None and way.name not in open_ways):
+                continue
+            may = [one for one in letters if one.id not in routes and self._may_go(one, way, now)]
+            reached = way.reaches(db, may, now) if may else {}
+            if reached and not way.can.last and circuit.rests(db, way.name, now):
+                continue
+            routes |= {letter_id: (way, to) for letter_id, to in reached.items()}
+        return routes
+
+    def _may_go(self, letter: Letter, way: Way, now: datetime) -> bool:
+        """There are words for it, it has not been tried in vain, and there is time to wait for it."""
+        if letter.kind not in self._carried[way.name] or not self.ways.may_try(way, letter.channel):
+            return False
+        heard_by = _heard_by(letter, way, now)
+        return heard_by is None or heard_by > now
+
+    def _wrap(self, letter: Letter, words: Words | None, way: Way, to: To, now: datetime) -> Parcel:
+        attempt_id = token_hex(16)
+        wrapped = way.wrap(letter, words, to, attempt_id, self._frame)
+        heard_by = _heard_by(letter, way, now)
         return Parcel(
             attempt_id=attempt_id,
             message_id=letter.id,
             attempt=letter.attempt + 1,
             fence=letter.fence + 1,
+            address=to.address,
+            body=wrapped.body,
             started_at=now,
+            valid_for=(min(letter.valid_until, heard_by) if heard_by else letter.valid_until) - now,
             lane="code" if letter.lane == "code" else "batch",
-            **way,
+            channel=way.name,
+            devices=to.devices,
+            topic=wrapped.topic,
+            urgent=wrapped.urgent,
+            next_way=self.ways.next(way.name),
         )
+
+
+def _heard_by(letter: Letter, way: Way, now: datetime) -> datetime | None:
+    """When a letter sent now goes by the next way, unless it is acknowledged."""
+    return way.can.heard_by(letter.meeting.starts_at if letter.meeting else None, now)
 
 
 def _readable(db: Session, ids: Sequence[int], now: datetime) -> list[Letter]:
@@ -277,11 +304,6 @@ def _readable(db: Session, ids: Sequence[int], now: datetime) -> list[Letter]:
     # Neither can its person be read, so no unit can be told: whoever reads the log has to be.
     log.critical("unreadable_letter", message=ids[0])
     return []
-
-
-def _number(letter: Letter) -> str | None:
-    person = letter.relative or letter.patient
-    return letter.phone or (person.phone if person else None)
 
 
 def _without_words(db: Session, message: Message, now: datetime) -> None:
@@ -306,35 +328,6 @@ def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:
     return [one.id for one in due if held.issuperset(one[1:])]
 
 
-def _devices(db: Session, loaded: Sequence[Letter], now: datetime) -> Devices:
-    """The devices of those of the letters' people who have asked for push, by patient."""
-    wish = {
-        letter.patient_id
-        for letter in loaded
-        if letter.patient and letter.patient.contact_by == "push" and not letter.relative_id
-    }
-    if not wish or circuit.push_stopped(db, now):
-        return {}
-    found: dict[UUID, list[Device]] = {}
-    theirs = select(PushSubscription).where(PushSubscription.patient_id.in_(wish))
-    for one in db.scalars(theirs.order_by(PushSubscription.created_at)):
-        found.setdefault(one.patient_id, []).append(Device(one.id, one.endpoint, one.p256dh, one.auth))
-    return {patient_id: tuple(several) for patient_id, several in found.items()}
-
-
-def _by_push(letter: Letter, devices: Devices, now: datetime) -> tuple[Device, ...]:
-    """The devices this letter goes to; none when it goes by SMS: it has tried push before, or there is no time to wait."""
-    if letter.channel == "sms" or letter.relative_id or not letter.patient_id:
-        return ()
-    return devices.get(letter.patient_id, ()) if _heard_by(letter, now) > now else ()
-
-
-def _heard_by(letter: Letter, now: datetime) -> datetime:
-    """When a push sent now is sent as SMS, unless a device has acknowledged it."""
-    moment = now + PUSH_IS_HEARD_WITHIN
-    return min(moment, letter.meeting.starts_at - BEFORE_MEETING) if letter.meeting else moment
-
-
 def _put_aside(db: Session, letter: Message, standing: str | datetime, now: datetime) -> str:
     if isinstance(standing, datetime):
         # Never past its validity: there it is visited once more, and expires with a flag.
@@ -352,11 +345,12 @@ def _put_aside(db: Session, letter: Message, standing: str | datetime, now: date
 def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
     if not parcels:
         return
-    for channel in ("sms", "push"):
-        taken = [parcel.message_id for parcel in parcels if parcel.channel == channel]
-        if taken:
-            values = {"ids": taken, "by": channel, "at": now, "until": now + LEASE}
-            db.connection().execute(_TAKE, values)
+    by_way: dict[str, list[int]] = {}
+    for parcel in parcels:
+        by_way.setdefault(parcel.channel, []).append(parcel.message_id)
+    for way, taken in by_way.items():
+        values = {"ids": taken, "by": way, "at": now, "until": now + LEASE}
+        db.connection().execute(_TAKE, values)
     db.connection().execute(
         _BEGIN,
         [
@@ -380,12 +374,10 @@ def _take(db: Session, parcels: Sequence[Parcel], now: datetime) -> None:
 def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str]:
     """Records what came of attempts, in batches. What the provider has told us meanwhile stands; a late yes still counts.
 
-    A push is never in doubt: one that may have arrived is acknowledged by a device, or goes as SMS (`fall_back`).
+    What has a next way is never in doubt: if it may have arrived it is acknowledged, or goes that way (`fall_back`).
     """
     by_outcome: dict[str, list[Result]] = {}
-    results = [
-        _read_as_push(result, now) if result.parcel.channel == "push" else result for result in results
-    ]
+    results = [_with_a_next_way(result) if result.parcel.next_way else result for result in results]
     for result in results:
         by_outcome.setdefault(result.outcome, []).append(result)
     doubted = lock(db, [result.parcel.message_id for result in results])
@@ -396,8 +388,9 @@ def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str
         _move(db, _ACCEPTED, accepted, now)
     if later := by_outcome.get("later"):
         _queue_again(db, later, now)
-    if by_sms_now := by_outcome.get("not_pushed"):
-        _move(db, _BY_SMS_NOW, by_sms_now, now)
+    for way in {result.parcel.next_way for result in by_outcome.get("next_way", [])}:
+        going = [result for result in by_outcome["next_way"] if result.parcel.next_way == way]
+        _move(db, _NEXT_WAY, going, now, way=way)
     for result in by_outcome.get("unknown", []):
         _park(db, result, now)
     for result in by_outcome.get("failed", []):
@@ -407,37 +400,45 @@ def settle(db: Session, results: Sequence[Result], now: datetime) -> Counter[str
     return Counter(result.outcome for result in results)
 
 
-def _read_as_push(result: Result, now: datetime) -> Result:
-    """What the outcome of a push means: taken (perhaps), later, or by SMS now (`not_pushed`)."""
+def _with_a_next_way(result: Result) -> Result:
+    """What the outcome means where there is a next way: taken (perhaps), later, or by that way now (`next_way`)."""
     if result.outcome == "unknown":
         return replace(result, outcome="accepted")
     waits_too_long = result.after is None or result.after > result.parcel.valid_for
     if result.outcome == "failed" or (
         result.outcome == "later" and result.code != NOT_BEGUN and waits_too_long
     ):
-        return replace(result, outcome="not_pushed")
+        return replace(result, outcome="next_way")
     return result
 
 
-def fall_back(db: Session, now: datetime, limit: int = 500) -> int:
-    """Pushes that no device has acknowledged in time are queued as SMS; how many."""
+def fall_back(db: Session, now: datetime, ways: Ways, limit: int = 500) -> int:
+    """Letters that were not acknowledged in time are queued for the next way; how many."""
+    return sum(
+        _fall_back(db, now, way, following, limit) for way in ways if (following := ways.next(way.name))
+    )
+
+
+def _fall_back(db: Session, now: datetime, way: Way, following: str, limit: int) -> int:
+    after = way.can.next_way_after
+    assert after is not None, "it has a next way"
     unheard = db.scalars(
         select(Message)
         .outerjoin(Meeting, Meeting.id == Message.meeting_id)
         .where(
             UNDERWAY,
-            Message.channel == "push",
-            or_(Message.settled_at <= now - PUSH_IS_HEARD_WITHIN, Meeting.starts_at <= now + BEFORE_MEETING),
+            Message.channel == way.name,
+            or_(
+                Message.settled_at <= now - after,
+                Meeting.starts_at <= now + way.can.next_way_before_meeting,
+            ),
         )
         .order_by(Message.settled_at)
         .limit(limit)
         .with_for_update(of=Message, skip_locked=True)
     ).all()
     for message in unheard:
-        message.state, message.channel, message.settled_at = "queued", "sms", None
-        message.next_attempt_at, message.waiting_since, message.error_code = now, None, None
-        # A late word of the push service's own says nothing about the SMS.
-        message.fence += 1
+        by_next_way(message, following, now)
     return len(unheard)
 
 
@@ -453,7 +454,7 @@ def lock(db: Session, message_ids: Iterable[int]) -> set[int]:
 
 def _close_attempts(db: Session, results: Sequence[Result], now: datetime) -> None:
     """One statement for all that ended in the same way."""
-    words = {"later": "not_processed", "not_pushed": "failed"}
+    words = {"later": "not_processed", "next_way": "failed"}
     ended: dict[tuple[str, str | None], dict[str, str | None]] = {}
     for result in results:
         outcome = words.get(result.outcome, result.outcome)
@@ -463,14 +464,14 @@ def _close_attempts(db: Session, results: Sequence[Result], now: datetime) -> No
         db.connection().execute(close, {"told": told, "became": outcome, "code": code, "at": now})
 
 
-def _move(db: Session, change: Update, results: Sequence[Result], now: datetime) -> None:
+def _move(db: Session, change: Update, results: Sequence[Result], now: datetime, **more: str | None) -> None:
     """Changes the messages that are still as the change demands and have not been claimed anew since."""
     # Nearly all of them are at their first.
     by_fence: dict[int, list[int]] = {}
     for result in results:
         by_fence.setdefault(result.parcel.fence, []).append(result.parcel.message_id)
     for fence, ids in by_fence.items():
-        db.connection().execute(change, {"ids": ids, "its_fence": fence, "at": now})
+        db.connection().execute(change, {"ids": ids, "its_fence": fence, "at": now, **more})
 
 
 def _queue_again(db: Session, results: Sequence[Result], now: datetime) -> None:
@@ -540,7 +541,7 @@ def _fail(db: Session, result: Result, now: datetime) -> None:
     letters.could_not_deliver(db, message, message.error_code, now=now)
 
 
-def sweep(db: Session, now: datetime, limit: int = 500) -> int:
+def sweep(db: Session, now: datetime, ways: Ways, limit: int = 500) -> int:
     """Attempts whose lease ran out (their dispatcher died in the call) become uncertain; how many."""
     lost = db.scalars(
         select(Message)
@@ -550,10 +551,10 @@ def sweep(db: Session, now: datetime, limit: int = 500) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for message in lost:
-        outcome = "accepted" if message.channel == "push" else "unknown"
+        outcome = "accepted" if ways.next(message.channel) else "unknown"
         until, message.state, message.lease_until = message.lease_until, outcome, None
         if outcome == "accepted":
-            # Perhaps it was: a device acknowledges it, or it goes as SMS. After an outage that is at once.
+            # Perhaps it was: it is acknowledged, or goes by the next way. After an outage that is at once.
             message.settled_at = until
         else:
             message.error_code = "lease"
@@ -598,6 +599,7 @@ def to_look_for(db: Session, now: datetime, limit: int = 50) -> list[Parcel]:
             body=delivery.body or "",
             started_at=delivery.started_at,
             valid_for=valid_until - now,
+            channel=delivery.channel,
         )
         for delivery, valid_until in rows
     ]

@@ -1,38 +1,23 @@
 """What we are told of letters under way: kept raw as it came, and applied afterwards by rank; asked for where nothing came."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 import structlog
 from sqlalchemy import and_, exists, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from companion.models import Message
-from companion.models.base import Base
 from companion.models.messages import UNDERWAY
 from companion.rules.delivery_codes import CODES, explain
 from companion.use_cases.messages import again
 from companion.use_cases.messages import message as letters
-from notifications.models import Delivery, Inbound, ProviderEvent
+from notifications.heard import keep_event
+from notifications.models import Delivery, ProviderEvent
+from notifications.ways import Ways
 
 KEEP_UNMATCHED = timedelta(days=7)
-LONGEST_INBOUND = 1600
-# Our words for Twilio's; an unknown one changes nothing.
-_STATE_BY_STATUS = {
-    "accepted": "accepted",
-    "scheduled": "accepted",
-    "queued": "accepted",
-    "sending": "accepted",
-    "sent": "sent",
-    "delivered": "delivered",
-    "read": "delivered",
-    "undelivered": "undelivered",
-    "failed": "failed",
-    "canceled": "failed",
-}
 # What the provider knows of a message beats what we feared or gave up.
 _RANK = {
     "queued": 0,
@@ -48,6 +33,7 @@ _RANK = {
     "delivered": 4,
 }
 NOT_FOUND = "not_found"
+_STILL_WANTED = ("queued", "sending", "unknown", "accepted", "sent")
 # A handset that could not be reached is tried once more after this long.
 RESEND_AFTER = timedelta(minutes=30)
 # When we ask what became of a letter, counted from its sending, and when we stop expecting to hear.
@@ -57,40 +43,7 @@ WAIT_AT_MOST = timedelta(hours=72)
 log = structlog.get_logger()
 
 
-def keep_event(
-    db: Session, provider_id: str, status: str, code: str | None, attempt_id: str | None, now: datetime
-) -> None:
-    """Keeps what was said about an attempt, once however often it is said."""
-    provider_id, status, code = provider_id[:64], status[:20], code[:16] if code else None
-    said = "\0".join((provider_id, status, code or "", attempt_id or ""))
-    _add_once(
-        db,
-        ProviderEvent,
-        "digest",
-        delivery_id=attempt_id[:32] if attempt_id else None,
-        provider_id=provider_id,
-        status=status,
-        error_code=code,
-        at=now,
-        digest=sha256(said.encode()).hexdigest(),
-    )
-
-
-def keep_inbound(db: Session, provider_id: str, phone: str, body: str, *, now: datetime) -> None:
-    """Keeps an SMS that came in, once per provider id."""
-    _add_once(
-        db,
-        Inbound,
-        "provider_id",
-        provider_id=provider_id[:64],
-        phone=phone[:20],
-        phone_index=phone[:20],
-        body=body[:LONGEST_INBOUND],
-        at=now,
-    )
-
-
-def apply_events(db: Session, now: datetime, limit: int = 500) -> int:
+def apply_events(db: Session, now: datetime, ways: Ways, limit: int = 500) -> int:
     """Lets what the provider said change the messages, in whatever order it came; how many events were used up.
 
     An event whose message is not known yet (it can overtake our own commit) waits, at most a week.
@@ -114,7 +67,7 @@ def apply_events(db: Session, now: datetime, limit: int = 500) -> int:
     }
     for event in events:
         if delivery := meant[event.id]:
-            apply_event(db, messages[delivery.message_id], delivery, event, now)
+            apply_event(db, messages[delivery.message_id], delivery, event, now, ways)
         event.applied_at = now
     return len(events)
 
@@ -143,10 +96,11 @@ def _deliveries(db: Session, events: Sequence[ProviderEvent]) -> dict[int, Deliv
 
 
 def apply_event(
-    db: Session, message: Message, delivery: Delivery, event: ProviderEvent, now: datetime
+    db: Session, message: Message, delivery: Delivery, event: ProviderEvent, now: datetime, ways: Ways
 ) -> None:
     """Lets one thing the provider said about an attempt change it and its message, if it is news."""
-    told = _STATE_BY_STATUS.get(event.status)
+    way = ways.get(delivery.channel)
+    told = way.states.get(event.status) if way else None
     if told is None:
         log.warning("unknown_status", status=event.status)
         return
@@ -155,7 +109,7 @@ def apply_event(
     if delivery.outcome == "undelivered" and told != "delivered":
         return
     if told in ("undelivered", "failed"):
-        _not_delivered(db, message, delivery, event, told, now)
+        _not_delivered(db, message, delivery, event, told, now, ways)
         return
     if delivery.outcome != "accepted":
         delivery.outcome, delivery.finished_at = "accepted", now
@@ -176,7 +130,13 @@ def tried_last(message: Message, delivery: Delivery) -> None:
 
 
 def _not_delivered(
-    db: Session, message: Message, delivery: Delivery, event: ProviderEvent, told: str, now: datetime
+    db: Session,
+    message: Message,
+    delivery: Delivery,
+    event: ProviderEvent,
+    told: str,
+    now: datetime,
+    ways: Ways,
 ) -> None:
     newer_attempt = delivery.attempt < message.attempt
     if not newer_attempt and not beats(message.state, message.error_code, told):
@@ -186,6 +146,10 @@ def _not_delivered(
     delivery.outcome, delivery.error_code, delivery.finished_at = "undelivered", code, now
     if newer_attempt:
         # Another one is under way or has ended: what became of that one counts.
+        return
+    following = ways.next(delivery.channel)
+    if following and message.state in _STILL_WANTED:
+        by_next_way(message, following, now)
         return
     if code not in CODES:
         log.error("unknown_code", code=code)
@@ -198,6 +162,15 @@ def _not_delivered(
         return
     message.state, message.settled_at = told, now
     letters.could_not_deliver(db, message, code, now=now)
+
+
+def by_next_way(message: Message, way: str, now: datetime) -> None:
+    """Queues a letter that one way has not brought for the next one."""
+    message.state, message.channel, message.settled_at = "queued", way, None
+    message.next_attempt_at, message.waiting_since, message.error_code = now, None, None
+    message.lease_until = None
+    # A late word about the earlier way says nothing about this one.
+    message.fence += 1
 
 
 def _worth_another_try(db: Session, message: Message, code: str, now: datetime) -> bool:
@@ -220,12 +193,13 @@ class Underway:
 
     message_id: int
     attempt_id: str
+    channel: str
     provider_id: str
     age: timedelta
 
 
-def to_ask_about(db: Session, now: datetime, limit: int) -> list[Underway]:
-    """Attempts the provider took a while ago without telling the end; the longest waiting first."""
+def to_ask_about(db: Session, now: datetime, limit: int, ways: Collection[str]) -> list[Underway]:
+    """Attempts by these ways that the provider took a while ago without telling the end; the longest waiting first."""
     due = or_(
         *(
             and_(Delivery.polled <= times, Delivery.started_at <= now - wait)
@@ -233,11 +207,11 @@ def to_ask_about(db: Session, now: datetime, limit: int) -> list[Underway]:
         )
     )
     rows = db.execute(
-        select(Delivery.message_id, Delivery.id, Delivery.provider_id, Delivery.started_at)
+        select(Delivery.message_id, Delivery.id, Delivery.channel, Delivery.provider_id, Delivery.started_at)
         .join(Message, Message.id == Delivery.message_id)
         .where(
             UNDERWAY,
-            Delivery.channel == "sms",
+            Delivery.channel.in_(ways),
             Delivery.outcome == "accepted",
             Delivery.provider_id.is_not(None),
             due,
@@ -246,8 +220,8 @@ def to_ask_about(db: Session, now: datetime, limit: int) -> list[Underway]:
         .limit(limit)
     )
     return [
-        Underway(message_id, attempt_id, provider_id, now - started_at)
-        for message_id, attempt_id, provider_id, started_at in rows
+        Underway(message_id, attempt_id, channel, provider_id, now - started_at)
+        for message_id, attempt_id, channel, provider_id, started_at in rows
         if provider_id
     ]
 
@@ -291,15 +265,3 @@ def stop_waiting(db: Session, now: datetime, limit: int = 500) -> int:
         .execution_options(synchronize_session=False)
     )
     return stopped
-
-
-def plain(said: str | None) -> str:
-    """Text that came in, as every database can keep it."""
-    # A zero character is more than PostgreSQL can keep.
-    return (said or "").replace("\0", "")
-
-
-def _add_once(db: Session, table: type[Base], unique: str, **values: object) -> None:
-    """One statement, so that the same thing arriving twice at once is neither an error nor a second row."""
-    dialect = postgresql if db.get_bind().dialect.name == "postgresql" else sqlite
-    db.execute(dialect.insert(table).values(**values).on_conflict_do_nothing(index_elements=[unique]))

@@ -6,8 +6,6 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from companion.settings import read
-from notifications.channels.push.settings import VapidSettings
-from notifications.channels.sms.settings import TwilioSettings
 
 
 class Settings(BaseSettings):
@@ -26,10 +24,8 @@ class Settings(BaseSettings):
     # Unasked ones to one patient; appointments are never held back.
     messages_a_week: int = Field(7, gt=0)
     institution: str = "UNN"
-    twilio: TwilioSettings = Field(default_factory=TwilioSettings)
-    vapid: VapidSettings = Field(default_factory=VapidSettings)
 
 
 def read_settings() -> Settings:
     """The post's settings as the environment has them. Raises `Misconfigured` with a sentence for each that cannot be read."""
-    return read(Settings, TwilioSettings, VapidSettings)
+    return read(Settings)

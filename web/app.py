@@ -24,6 +24,7 @@ from companion.settings import Settings
 from notifications.channels.push import vapid as vapid_keys
 from notifications.channels.push.settings import VapidSettings
 from notifications.channels.sms.settings import TwilioSettings
+from notifications.ways import Ways, discover
 from web.demo import bar
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside
@@ -79,6 +80,7 @@ def create_app(
     twilio: TwilioSettings | None = None,
     vapid: VapidSettings | None = None,
     seconds: Callable[[], float] = time.monotonic,
+    ways: Ways | None = None,
 ) -> Frame:
     """The whole server as one ASGI application.
 
@@ -105,6 +107,7 @@ def create_app(
         demo=demo,
         personas=tuple(personas),
         twilio=twilio or TwilioSettings(),
+        ways=ways or discover(),
         push_key=vapid_keys.public_key(vapid) if vapid.ready else "",
         service_worker=pages.asset_file(templates, "sw.js", _STATIC),
         additions={"menu": menu.menu, "push": push.offered, "demo": bar.bar if demo else _nothing},

@@ -55,7 +55,7 @@ class Message(Base):
     `not_before` is the earliest moment, `valid_until` the last useful one. `lane`: `code` or `batch`. Unique by `dedupe_key`.
     `next_attempt_at`: when it is tried next; from its claim on, when it was tried last.
     `waiting_since`: the first time it was refused for now, while it is queued again.
-    `channel`: `push` or `sms`, chosen when it is first claimed; `sms` from the moment a push was not heard of.
+    `channel`: the way it goes (`push`, `sms`), chosen when it is first claimed; the next one from the moment it was not heard of.
     `phone` is set only where the letter goes to a number that is no patient's or relative's record (an unknown number).
     `about_id`: the patient whom a letter to a relative is about, where it is about one.
     """
@@ -132,7 +132,8 @@ UNDERWAY = text("message.state IN ('accepted', 'sent')")
 class Circuit(Base):
     """Whether a lane is being emptied: `closed` (it is), `open` (stopped, until `until`) or `probing` (one letter tries it out).
 
-    All dispatchers share the row. `since` is its last change; `failures` counts the probes in a row that failed too.
+    All dispatchers share the row. One named after a way says that it rests until then.
+    `since` is its last change; `failures` counts the probes in a row that failed too.
     """
 
     __tablename__ = "circuit"

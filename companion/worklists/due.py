@@ -1,7 +1,8 @@
 """When something is due next, for a clock that is moved in hops so that things happen in their order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, contains_eager
@@ -9,19 +10,19 @@ from sqlalchemy.orm import Session, contains_eager
 from companion.models import CheckIn, Meeting, Message, Patient, Plan
 from companion.use_cases.check_in import give_up_at, remind_at
 
-# Then a push that no device has acknowledged goes as SMS (`notifications.outbox`).
-PUSH_IS_HEARD_WITHIN = timedelta(minutes=15)
 
-
-def next_due(db: Session, after: datetime) -> datetime | None:
+def next_due(
+    db: Session, after: datetime, heard_within: Mapping[str, timedelta] = MappingProxyType({})
+) -> datetime | None:
     """The first moment later than `after` at which something happens by itself; None when nothing is to come.
 
-    What was due at `after` or before is the business of the tick for that moment.
+    What was due at `after` or before is the business of the tick for that moment. `heard_within`: by way, how long it is until
+    a letter that is not acknowledged goes by the next one.
     """
-    return min((moment for moment in _moments(db, after) if moment > after), default=None)
+    return min((moment for moment in _moments(db, after, heard_within) if moment > after), default=None)
 
 
-def _moments(db: Session, after: datetime) -> Iterator[datetime]:
+def _moments(db: Session, after: datetime, heard_within: Mapping[str, timedelta]) -> Iterator[datetime]:
     living = (Plan.state == "active", Patient.died_on.is_(None))
     firsts = (
         select(func.min(CheckIn.due_at))
@@ -33,13 +34,14 @@ def _moments(db: Session, after: datetime) -> Iterator[datetime]:
         ),
         select(func.min(Meeting.starts_at)).where(Meeting.state == "offered", Meeting.starts_at > after),
     )
-    pushed = select(func.min(Message.settled_at)).where(
-        Message.channel == "push",
-        Message.state.in_(("accepted", "sent")),
-        Message.settled_at > after - PUSH_IS_HEARD_WITHIN,
-    )
-    if oldest := db.scalar(pushed):
-        yield oldest + PUSH_IS_HEARD_WITHIN
+    for way, within in heard_within.items():
+        unheard = select(func.min(Message.settled_at)).where(
+            Message.channel == way,
+            Message.state.in_(("accepted", "sent")),
+            Message.settled_at > after - within,
+        )
+        if oldest := db.scalar(unheard):
+            yield oldest + within
     for first in firsts:
         if moment := db.scalar(first):
             yield moment

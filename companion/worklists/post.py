@@ -1,5 +1,6 @@
 """How the post stands: what is due, when something was last sent, and the alarm when nothing gets away. Counts only."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +13,7 @@ from companion.models.messages import LEFT_THE_QUEUE, UNDERWAY
 # The dispatcher looks every second; what has lain this long is not just late.
 ALARM_AFTER = timedelta(minutes=10)
 DISPATCHER_SEEN_WITHIN = timedelta(minutes=2)
-# An SMS of which nothing is heard by then is slow. When a tenth is, of what was heard of or should have been in the last
+# A letter of which nothing is heard by then is slow. When a tenth is, of what was heard of or should have been in the last
 # quarter of an hour, it is not the phones; fewer than `AT_LEAST_SLOW` may well be.
 SLOW_AFTER = timedelta(minutes=5)
 LATELY = timedelta(minutes=15)
@@ -34,8 +35,8 @@ class Alarm:
 class PostStanding:
     """`due`: letters and check-ins whose time has come. `circuit`: `closed`, `open` or `probing`, since when.
 
-    `push_refused`: a push service does not accept our key, so everything goes by SMS for now. `slow`: so many were taken by
-    the provider lately and have not arrived, when that is a tenth or more of all; else 0.
+    `resting`: the ways whose provider does not accept who we are, so that letters go by the next way for now. `slow`: so many
+    were taken by a provider lately and have not arrived, when that is a tenth or more of all; else 0.
     """
 
     due: int
@@ -43,13 +44,16 @@ class PostStanding:
     last_accepted: datetime | None
     circuit: str
     circuit_since: datetime | None
-    push_refused: bool
+    resting: tuple[str, ...]
     slow: int
     alarm: Alarm | None
 
 
-def standing(db: Session, now: datetime) -> PostStanding:
-    """How the post stands at this moment, in one query; the same for everybody, nothing in it about anybody."""
+def standing(db: Session, now: datetime, by_receipt: Collection[str]) -> PostStanding:
+    """How the post stands at this moment, in one query; the same for everybody, nothing in it about anybody.
+
+    `by_receipt`: the ways on which a provider says what has arrived; only there can it be slow.
+    """
     letters = (
         select(
             func.count().label("due"),
@@ -67,17 +71,23 @@ def standing(db: Session, now: datetime) -> PostStanding:
         .subquery()
     )
     sent = select(func.max(Heartbeat.accepted_at).label("last")).subquery()
-    underway, arrived = _underway(now).subquery(), _arrived(now).subquery()
-    batch, push = aliased(Circuit), aliased(Circuit)
+    underway, arrived = _underway(now, by_receipt).subquery(), _arrived(now, by_receipt).subquery()
+    # Beside the lane's own row there is one for each way that rests.
+    lane, way = aliased(Circuit), aliased(Circuit)
+    resting = (
+        select(func.aggregate_strings(way.lane, ",").label("ways"))
+        .where(way.lane != "batch", way.until > now)
+        .subquery()
+    )
     found = db.execute(
         select(
             (letters.c.due + check_ins.c.due).label("due"),
             letters.c.oldest.label("oldest_letter"),
             check_ins.c.oldest.label("oldest_check_in"),
             sent.c.last,
-            batch.state,
-            batch.since,
-            push.until,
+            lane.state,
+            lane.since,
+            resting.c.ways,
             underway.c.slow,
             arrived.c.arrived,
         ).select_from(
@@ -85,8 +95,8 @@ def standing(db: Session, now: datetime) -> PostStanding:
             .join(sent, true())
             .join(underway, true())
             .join(arrived, true())
-            .outerjoin(batch, batch.lane == "batch")
-            .outerjoin(push, push.lane == "push")
+            .join(resting, true())
+            .outerjoin(lane, lane.lane == "batch")
         )
     ).one()
     oldest = min(filter(None, (found.oldest_letter, found.oldest_check_in)), default=None)
@@ -96,28 +106,28 @@ def standing(db: Session, now: datetime) -> PostStanding:
         last_accepted=found.last,
         circuit=found.state or "closed",
         circuit_since=found.since,
-        push_refused=found.until is not None and found.until > now,
+        resting=tuple(sorted(found.ways.split(","))) if found.ways else (),
         slow=_slow(found.slow, found.arrived),
         alarm=_alarm(found.due, oldest, found.last, now),
     )
 
 
-def _underway(now: datetime) -> Select[int]:
+def _underway(now: datetime, ways: Collection[str]) -> Select[int]:
     return select(func.count().label("slow")).where(
         UNDERWAY,
-        Message.channel == "sms",
+        Message.channel.in_(ways),
         Message.settled_at > now - LATELY,
         Message.settled_at <= now - SLOW_AFTER,
     )
 
 
-def _arrived(now: datetime) -> Select[int]:
+def _arrived(now: datetime, ways: Collection[str]) -> Select[int]:
     return select(func.count().label("arrived")).where(
         LEFT_THE_QUEUE,
         Message.lane.in_(("batch", "code")),
         Message.next_attempt_at > now - DUE_WITHIN,
         Message.state == "delivered",
-        Message.channel == "sms",
+        Message.channel.in_(ways),
         Message.settled_at > now - LATELY,
     )
 

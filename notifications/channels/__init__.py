@@ -1,11 +1,75 @@
-"""What every channel promises the dispatcher: one `send`, and exactly three ways for it not to be taken."""
+"""A way of reaching somebody: what it can, whom it reaches, one `send`, and exactly three ways for a letter not to be taken.
 
-from dataclasses import dataclass
+Each folder beside this file is one way; the rest of the house knows it only by what stands here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
+from companion.use_cases.messages.letter import Letter
+from companion.use_cases.sign_in import Words
+
+if TYPE_CHECKING:
+    from companion.settings import Settings as CompanionSettings
+    from notifications.finding import Finding
+    from notifications.settings import Settings
+
 LaneName = Literal["code", "batch"]
+LEASE = timedelta(seconds=90)
+# A call that has not begun by then is handed back; one that has ends well within the lease.
+BEGIN_WITHIN = timedelta(seconds=45)
+
+
+# Only marks a sentence for the catalogue.
+def _(text: str) -> str:
+    return text
+
+
+@dataclass(frozen=True)
+class Can:
+    """What a way can.
+
+    `turn`: those with a lower one are tried first. `acknowledged_by`: only the person's own `device` says that it arrived, or
+    the provider gives a `receipt`, and can be asked for it. `next_way_after`: a letter not acknowledged by then goes by the
+    next way, before a meeting by `next_way_before_meeting` at the latest; None: there is no next way, and what is in doubt is
+    looked for. `per_second`: how many calls at most, by lane; a lane that is not named is not paced. `too_busy`: its code for
+    our coming too fast. `lanes`: what it carries.
+    """
+
+    turn: int
+    acknowledged_by: Literal["device", "receipt"]
+    next_way_after: timedelta | None = None
+    next_way_before_meeting: timedelta = timedelta(hours=2)
+    per_second: Mapping[LaneName, float] = field(default_factory=dict)
+    too_busy: str = ""
+    lanes: tuple[LaneName, ...] = ("batch", "code")
+
+    @property
+    def last(self) -> bool:
+        """Whether there is no next way."""
+        return self.next_way_after is None
+
+    def heard_by(self, meeting_at: datetime | None, now: datetime) -> datetime | None:
+        """When a letter sent now goes by the next way, unless it is acknowledged; None where there is none."""
+        if self.next_way_after is None:
+            return None
+        moment = now + self.next_way_after
+        return min(moment, meeting_at - self.next_way_before_meeting) if meeting_at else moment
+
+
+@dataclass(frozen=True)
+class Said:
+    """What staff read of a way, in bokmål: what it is called, that it is stopped, and what happens when it is not heard."""
+
+    called: str
+    stopped: str = ""
+    unheard: str = ""
 
 
 @dataclass(frozen=True)
@@ -19,11 +83,36 @@ class Device:
 
 
 @dataclass(frozen=True)
+class To:
+    """Where a letter goes: an address of this way's, or all the person's `devices`."""
+
+    address: str = ""
+    devices: tuple[Device, ...] = ()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands in texts besides the letter's own."""
+
+    public_url: str
+    product: str
+    institution: str
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A letter in words; one on the same `topic` takes the place of an earlier one."""
+
+    body: str
+    topic: str = ""
+    urgent: bool = False
+
+
+@dataclass(frozen=True)
 class Parcel:
     """One attempt to carry one message; `attempt_id` is what the provider tells us back.
 
-    A push goes to all the person's `devices` and has no address; a later one on the same `topic` takes its place.
-    `valid_for` is how long it is of use.
+    `valid_for` is how long it is of use. `next_way`: how it goes when this way does not take it, or is not heard of in time.
     """
 
     attempt_id: str
@@ -35,10 +124,11 @@ class Parcel:
     started_at: datetime
     valid_for: timedelta
     lane: LaneName = "batch"
-    channel: Literal["sms", "push"] = "sms"
+    channel: str = "sms"
     devices: tuple[Device, ...] = ()
     topic: str = ""
     urgent: bool = False
+    next_way: str | None = None
 
 
 class Later(Exception):
@@ -75,7 +165,7 @@ class News:
 
 
 class Channel(Protocol):
-    """A way to carry a text."""
+    """A way that is open: it carries a text."""
 
     async def send(self, parcel: Parcel) -> str:
         """Hands it to the provider; the provider's id for it. Raises `Later`, `Never`, `Uncertain`."""
@@ -92,3 +182,46 @@ class Channel(Protocol):
     async def close(self) -> None:
         """Lets go of its connections."""
         ...
+
+
+class Way(Protocol):
+    """A way of reaching somebody, as its folder's `way.py` has it: made from the settings, good without any connection.
+
+    `name` is what stands in the database: at most four letters. `words` is where its texts lie, by kind; it carries the kinds
+    it has words for. `states` are our words for what its provider says.
+    """
+
+    name: str
+    can: Can
+    said: Said
+    states: Mapping[str, str]
+    words: Path
+
+    def reaches(self, db: Session, letters: Sequence[Letter], now: datetime, /) -> Mapping[int, To]:
+        """Where those of the letters go whose people can be reached in this way now, by letter; in few statements."""
+        ...
+
+    def wrap(self, letter: Letter, words: Words | None, to: To, attempt_id: str, frame: Frame, /) -> Wrapped:
+        """The letter in words."""
+        ...
+
+    def look(self, companion: "CompanionSettings", names: Sequence[str], /) -> "Iterable[Finding]":
+        """What can be seen to be wrong with its settings; `names` are those of the environment, to find mistyped ones."""
+        ...
+
+    async def ask(self, now: datetime, /) -> "Sequence[Finding]":
+        """What its provider says when asked whether it knows us; nothing where there is nobody to ask."""
+        ...
+
+    def open(self, house: "Opening", /) -> Channel | None:
+        """The channel; call it inside the loop. None when our settings do not allow it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a way finds when it is opened."""
+
+    companion: "CompanionSettings"
+    settings: "Settings"
+    sessions: Any

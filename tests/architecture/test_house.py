@@ -157,3 +157,27 @@ def test_make_offers_what_is_promised() -> None:
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
     offered = set(re.findall(r"^  make ([a-z-]+) ", said, re.MULTILINE))
     assert {"run", "test", "bench", "setup", "fast", "clean-demo", "help"} <= offered
+
+
+# --- ways of reaching somebody ----------------------------------------------------------------------------------------
+
+MACHINE = [
+    *(
+        f"notifications/{name}.py"
+        for name in ("dispatcher", "outbox", "receipts", "circuit", "doctor", "inbound", "ways")
+    ),
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "companion/worklists").glob("*.py")),
+    "companion/models/messages.py",
+    "web/desk/letters.py",
+]
+
+
+@pytest.mark.parametrize("name", MACHINE)
+def test_the_machine_names_no_way(name: str) -> None:
+    """What it does with a letter follows from what the letter's way can; a check-in answered by SMS is another matter."""
+    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+    ways = {path.name for path in (ROOT / "notifications/channels").iterdir() if (path / "way.py").exists()}
+    assert {"sms", "push"} <= ways
+    named = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Constant) and node.value in ways]
+    allowed = 1 if name == "companion/worklists/patient_case.py" else 0
+    assert len(named) == allowed, named

@@ -20,6 +20,7 @@ from notifications.channels.push import vapid as vapid_keys
 from notifications.channels.push.settings import VapidSettings
 from notifications.models import Delivery, ProviderEvent
 from notifications.receipts import apply_events
+from notifications.ways import discover
 from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, IN_A_BROWSER, PHONE, Machine, until
 from tests.browser.test_every_page import faults
 from tests.pages.at_home import AtHome, at_home
@@ -166,7 +167,7 @@ def test_what_comes_is_shown_and_acknowledged(
     assert shown["data"] == {"url": SAID["url"]}
     with Session(engine) as db:
         assert [one.delivery_id for one in db.scalars(select(ProviderEvent))] == [ATTEMPT]
-        apply_events(db, now)
+        apply_events(db, now, discover())
         assert db.scalars(select(Message.state).where(Message.dedupe_key == "p")).one() == "delivered"
         db.commit()
 

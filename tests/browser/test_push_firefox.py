@@ -17,6 +17,7 @@ from companion.db import make_sessions
 from companion.models import Message, Patient
 from companion.settings import Settings
 from companion.use_cases import sign_in
+from notifications.channels import Channel
 from notifications.channels.push import vapid as vapid_keys
 from notifications.channels.push.channel import PushChannel
 from notifications.channels.push.settings import VapidSettings
@@ -111,8 +112,9 @@ def tick(engine: Engine, settings: Settings, vapid: VapidSettings, clock: Shifte
     async def inside() -> None:
         push = PushChannel(vapid, sessions, loopback=True)
         box = Outbox(settings, post)
+        channels: dict[str, Channel] = {"sms": SandboxChannel(sessions), "push": push}
         try:
-            counts = await Dispatcher(sessions, SandboxChannel(sessions), box, post, push).tick(clock)
+            counts = await Dispatcher(sessions, channels, box, post).tick(clock)
         finally:
             await push.close()
         assert counts["errors"] == 0

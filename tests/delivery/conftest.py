@@ -1,6 +1,6 @@
 """A small town whose people get letters, and a dispatcher for them; every test here has a database of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from sqlalchemy import Engine
@@ -13,6 +13,7 @@ from notifications.channels.sms.sandbox import SandboxChannel
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
 from notifications.settings import Settings
+from notifications.ways import Ways
 from tests.use_cases.small_ward import SmallWard
 
 MakeDispatcher = Callable[..., Dispatcher]
@@ -34,10 +35,21 @@ def ward(sessions: sessionmaker[Session]) -> Iterator[SmallWard]:
 
 @pytest.fixture
 def make_dispatcher(sessions: sessionmaker[Session], settings: CompanionSettings) -> MakeDispatcher:
-    """A dispatcher on this test's database; the sandbox carries when nothing else is given."""
+    """A dispatcher on this test's database; the sandbox carries when nothing else is given, `also` further ways."""
 
-    def make(channel: Channel | None = None, push: Channel | None = None, **changed: object) -> Dispatcher:
+    def make(
+        channel: Channel | None = None,
+        push: Channel | None = None,
+        also: Mapping[str, Channel] | None = None,
+        ways: Ways | None = None,
+        **changed: object,
+    ) -> Dispatcher:
         post = Settings(sms_per_second=1000, codes_per_second=1000, in_flight=8).model_copy(update=changed)
-        return Dispatcher(sessions, channel or SandboxChannel(sessions), Outbox(settings, post), post, push)
+        channels = {
+            "sms": channel or SandboxChannel(sessions),
+            **({"push": push} if push else {}),
+            **(also or {}),
+        }
+        return Dispatcher(sessions, channels, Outbox(settings, post, ways), post)
 
     return make

@@ -32,12 +32,11 @@ from companion.use_cases.going_home import plan
 from companion.use_cases.meetings import meet
 from companion.use_cases.messages import contact
 from companion.use_cases.relatives import share
-from notifications import inbound, outbox, receipts
+from notifications import heard, inbound, outbox, receipts
 from notifications.channels import Device, LaneName, News, Parcel
 from notifications.channels.push import acks, devices
 from notifications.channels.sms import callbacks
-from notifications.dispatcher import STEPS as TICK
-from notifications.dispatcher import Dispatcher
+from notifications.dispatcher import Dispatcher, steps
 from notifications.models import Delivery, Inbound
 from notifications.outbox import Result
 from notifications.settings import Settings
@@ -201,7 +200,9 @@ class Post(RuleBasedStateMachine):
     def tick(self, fate: str = "ok", push: str = "ok") -> None:
         self.provider.fate, self.pushes.fate = fate, push
         self.model.read |= self.model.shown
-        dispatcher = Dispatcher(self.sessions, self.provider, self.box, self.post, self.pushes)
+        dispatcher = Dispatcher(
+            self.sessions, {"sms": self.provider, "push": self.pushes}, self.box, self.post
+        )
         counts = asyncio.run(dispatcher.tick(self.clock))
         assert counts["errors"] == 0
         self.whoever_waits_has_a_reason()
@@ -225,7 +226,7 @@ class Post(RuleBasedStateMachine):
             morning = self.clock.now().astimezone(OSLO) + timedelta(days=days)
             self.time_passes(morning.replace(hour=10, minute=0) - self.clock.now())
         self.model.read |= self.model.shown
-        for _, step in TICK:
+        for step in steps(self.box.ways).values():
             with self.sessions.begin() as db:
                 step(db, self.clock.now())
 
@@ -299,7 +300,7 @@ class Post(RuleBasedStateMachine):
                     callbacks.keep_status(db, said, own, now=self.clock.now())
             if at_once:
                 with self.sessions.begin() as db:
-                    receipts.apply_events(db, self.clock.now())
+                    receipts.apply_events(db, self.clock.now(), self.box.ways)
 
     @precondition(lambda self: self.provider.taken)
     @rule(status=st.sampled_from(("delivered", "undelivered", "sent")), code=st.sampled_from(CODES))
@@ -849,7 +850,7 @@ class Post(RuleBasedStateMachine):
         if note:
             self.inbound.append((provider_id, number, said))
         with self.sessions.begin() as db:
-            receipts.keep_inbound(db, provider_id, number, said, now=self.clock.now())
+            heard.keep_inbound(db, provider_id, number, said, now=self.clock.now())
         with self.sessions.begin() as db:
             inbound.handle(db, self.clock.now())
         with self.sessions() as db:
@@ -891,7 +892,7 @@ class Post(RuleBasedStateMachine):
 
     def claim(self, lane: LaneName) -> list[Parcel]:
         with self.sessions.begin() as db:
-            parcels, _ = self.box.claim(db, lane, 10, self.clock.now(), by_push=True)
+            parcels, _ = self.box.claim(db, lane, 10, self.clock.now())
         return parcels
 
     def take(self, parcel: Parcel) -> str:

@@ -1,7 +1,7 @@
 """The world around the post, for the machine that lets everything happen to it: who carries, and what the model knows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -197,9 +197,9 @@ class Witness(Outbox):
         self._watch = watch
 
     def claim(
-        self, db: Session, lane: LaneName, limit: int, now: datetime, *, by_push: bool = False
+        self, db: Session, lane: LaneName, limit: int, now: datetime, *, by: Collection[str] | None = None
     ) -> tuple[list[Parcel], Counter[str]]:
-        parcels, counts = super().claim(db, lane, limit, now, by_push=by_push)
+        parcels, counts = super().claim(db, lane, limit, now, by=by)
         self._watch(db, parcels, now)
         return parcels, counts
 

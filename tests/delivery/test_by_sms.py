@@ -19,8 +19,9 @@ from companion.use_cases.messages import message
 from companion.use_cases.replies import heard as reply
 from companion.use_cases.sign_in import Words
 from notifications.channels.sms.settings import TwilioSettings
+from notifications.channels.sms.words import segments, word
 from notifications.models import SandboxMessage
-from notifications.wording import WITH_LINK, segments, word
+from notifications.wording import WITH_LINK
 from tests.delivery.conftest import MakeDispatcher
 from tests.delivery.test_hooks import INBOUND, PUBLIC, post
 from tests.delivery.test_wording import HEALTH, LANGUAGES

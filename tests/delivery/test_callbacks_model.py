@@ -9,7 +9,10 @@ from sqlalchemy.orm import Session
 from companion.models import Message
 from notifications import receipts
 from notifications.models import Delivery, ProviderEvent
+from notifications.ways import discover
 from tests.use_cases.small_ward import at
+
+WAYS = discover()
 
 RANK = {"accepted": 2, "sent": 3, "undelivered": 4, "failed": 4, "delivered": 4}
 MEANS = {"queued": "accepted", "sending": "accepted", "sent": "sent", "delivered": "delivered"}
@@ -68,11 +71,11 @@ def test_every_order_ends_as_the_model_says(shared_sqlite: Engine) -> None:
         for before, told in cases:
             letter = Message(kind="reply", lane="code", dedupe_key="case", state=before, attempt=1, fence=1)
             letter.error_code = receipts.NOT_FOUND if before == "failed" else None
-            attempt = Delivery(id="a", attempt=1, fence=1)
+            attempt = Delivery(id="a", attempt=1, fence=1, channel="sms")
             for status in told:
                 code = "30005" if status in ("undelivered", "failed") else None
                 news = ProviderEvent(provider_id="SM1", status=status, error_code=code)
-                receipts.apply_event(db, letter, attempt, news, at(0))
+                receipts.apply_event(db, letter, attempt, news, at(0), WAYS)
             if letter.state != model(before, told):
                 wrong.append((before, told, letter.state))
     assert wrong == []
@@ -142,7 +145,7 @@ def test_so_it_does_in_the_tables(db: Session) -> None:
     db.execute(insert(Message), messages)
     db.execute(insert(Delivery), deliveries)
     db.execute(insert(ProviderEvent), events)
-    while receipts.apply_events(db, at(0), limit=500):
+    while receipts.apply_events(db, at(0), WAYS, limit=500):
         db.flush()
         db.expunge_all()
     ended = dict(db.execute(select(Message.id, Message.state)).all())

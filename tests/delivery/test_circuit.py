@@ -172,17 +172,17 @@ def test_letters_a_dead_dispatcher_left_say_nothing_about_the_provider(
 
 
 def test_nothing_due_is_no_alarm(ward: SmallWard) -> None:
-    stood = standing(ward.db, at(0))
+    stood = standing(ward.db, at(0), ("sms",))
     assert (stood.due, stood.oldest_due, stood.alarm, stood.circuit) == (0, None, None, "closed")
 
 
 def test_letters_nobody_carries_raise_the_alarm(ward: SmallWard, dispatcher: Dispatcher) -> None:
     letters(ward, [ward.patient() for _ in range(3)])
-    assert standing(ward.db, at(0, 10, 9)).alarm is None
-    stood = standing(ward.db, at(0, 10, 25))
+    assert standing(ward.db, at(0, 10, 9), ("sms",)).alarm is None
+    stood = standing(ward.db, at(0, 10, 25), ("sms",))
     assert (stood.due, stood.oldest_due, stood.alarm) == (3, at(0), Alarm(3, 25))
     tick(ward, dispatcher, at(0, 10, 26))
-    stood = standing(ward.db, at(0, 10, 26))
+    stood = standing(ward.db, at(0, 10, 26), ("sms",))
     assert (stood.due, stood.last_accepted, stood.alarm) == (0, at(0, 10, 26), None)
 
 
@@ -193,7 +193,7 @@ def test_letters_tried_in_vain_are_due_although_each_waits_for_its_next_try(
     provider.unreachable = True
     for minute in range(0, 21, 2):
         tick(ward, dispatcher, at(0, 10, minute))
-    assert standing(ward.db, at(0, 10, 20)).alarm == Alarm(3, 20)
+    assert standing(ward.db, at(0, 10, 20), ("sms",)).alarm == Alarm(3, 20)
 
 
 def test_letters_waiting_for_the_morning_are_not_due(
@@ -204,14 +204,14 @@ def test_letters_waiting_for_the_morning_are_not_due(
     tick(ward, dispatcher, at(0, 19, 59))
     provider.unreachable = False
     tick(ward, dispatcher, at(0, 21))
-    stood = standing(ward.db, at(0, 23))
+    stood = standing(ward.db, at(0, 23), ("sms",))
     assert (stood.due, stood.alarm) == (0, None)
 
 
 def test_a_check_in_nobody_asks_raises_it_too(ward: SmallWard) -> None:
     kari = ward.patient()
     due_at = ward.check_in(kari, 7).due_at
-    assert standing(ward.db, due_at + timedelta(minutes=30)).alarm == Alarm(1, 30)
+    assert standing(ward.db, due_at + timedelta(minutes=30), ("sms",)).alarm == Alarm(1, 30)
 
 
 @pytest.mark.parametrize(("silent", "heard", "slow"), [(5, 45, 5), (5, 46, 0), (4, 0, 0), (20, 20, 20)])
@@ -223,11 +223,11 @@ def test_a_tenth_that_does_not_arrive_is_noticed_within_ten_minutes(
     arrived = ward.db.scalars(select(Message).order_by(Message.id).offset(silent)).all()
     for one in arrived:
         one.state, one.settled_at = "delivered", at(0) + timedelta(seconds=8)
-    assert standing(ward.db, at(0, 10, 4)).slow == 0
-    assert standing(ward.db, at(0, 10, 5)).slow == slow
-    assert standing(ward.db, at(0, 10, 10)).slow == slow
+    assert standing(ward.db, at(0, 10, 4), ("sms",)).slow == 0
+    assert standing(ward.db, at(0, 10, 5), ("sms",)).slow == slow
+    assert standing(ward.db, at(0, 10, 10), ("sms",)).slow == slow
     # By then the poller has asked about each of them.
-    assert standing(ward.db, at(0, 10, 16)).slow == 0
+    assert standing(ward.db, at(0, 10, 16), ("sms",)).slow == 0
 
 
 def test_what_is_slow_is_not_counted_where_a_device_decides(ward: SmallWard, dispatcher: Dispatcher) -> None:
@@ -235,7 +235,7 @@ def test_what_is_slow_is_not_counted_where_a_device_decides(ward: SmallWard, dis
     tick(ward, dispatcher, at(0))
     for one in ward.db.scalars(select(Message)):
         one.channel = "push"
-    assert standing(ward.db, at(0, 10, 6)).slow == 0
+    assert standing(ward.db, at(0, 10, 6), ("sms",)).slow == 0
 
 
 def test_readyz_tells_of_it_and_is_down_only_when_the_dispatcher_is_away(
@@ -257,6 +257,7 @@ def test_readyz_tells_of_it_and_is_down_only_when_the_dispatcher_is_away(
         "dispatcher": "ok",
         "circuit": "open",
         "push_refused": False,
+        "resting": [],
         "slow": 0,
         "due": 2,
         "alarm": {"due": 2, "none_sent_for_minutes": 30},

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,19 @@ from companion.settings import Settings as CompanionSettings
 from companion.settings import read
 from companion.use_cases.messages import message
 from notifications.channels.push.settings import VapidSettings
+from notifications.channels.push.way import Push
+from notifications.channels.sms.doctor import ask_provider
 from notifications.channels.sms.settings import TwilioSettings
+from notifications.channels.sms.way import Sms
 from notifications.doctor import (
-    Finding,
-    ask_provider,
     look_at_database,
     look_at_leases,
     look_at_post,
     look_at_settings,
 )
+from notifications.finding import Finding
 from notifications.settings import Settings
+from notifications.ways import Ways
 from tests.rig import twilio_like
 from tests.rig.twilio_like import TwilioLike
 from tests.use_cases.small_ward import SmallWard, at
@@ -62,15 +66,34 @@ GOOD_KEY, WRONG_CURVE = key(ec.SECP256R1()), key(ec.SECP384R1())
 PRODUCTION = CompanionSettings(environment="production", public_url="https://folge.example")
 
 
-def twilio(**changed: Any) -> TwilioSettings:
+def account(**changed: Any) -> TwilioSettings:
     right = TwilioSettings(account_sid=ACCOUNT, auth_token=SecretStr(TOKEN)).model_copy(
         update={"sender": "+4759440000"}
     )
     return right.model_copy(update=changed)
 
 
-def post(**changed: Any) -> Settings:
-    return Settings(sms="twilio", twilio=twilio()).model_copy(update=changed)
+@dataclass(frozen=True)
+class Post:
+    """The post's settings, and each way's own."""
+
+    settings: Settings
+    twilio: TwilioSettings
+    vapid: VapidSettings
+
+    def look(self, companion: CompanionSettings = PRODUCTION, names: Iterable[str] = ()) -> list[Finding]:
+        ways = Ways([Sms(self.settings, self.twilio), Push(self.vapid)])
+        return look_at_settings(companion, self.settings, ways, names)
+
+
+def post(
+    twilio: TwilioSettings | None = None,
+    vapid: VapidSettings | None = None,
+    sms: str = "twilio",
+    **changed: Any,
+) -> Post:
+    settings = Settings(sms="twilio").model_copy(update={"sms": sms, **changed})
+    return Post(settings, twilio or account(), vapid or VapidSettings())
 
 
 def failed(found: list[Finding]) -> list[str]:
@@ -79,32 +102,32 @@ def failed(found: list[Finding]) -> list[str]:
 
 def test_right_settings_have_nothing_wrong() -> None:
     vapid = VapidSettings(private_key=SecretStr(GOOD_KEY), subject="mailto:drift@example.no")
-    found = look_at_settings(PRODUCTION, post(vapid=vapid))
+    found = post(vapid=vapid).look()
     assert failed(found) == []
     assert {one.how for one in found} == {"ok"}
 
 
-WRONG: dict[str, tuple[Settings, str, bool]] = {
-    "sandbox": (Settings(sms="sandbox"), "NOTIFICATIONS_SMS is not set to twilio", True),
-    "no account": (post(twilio=twilio(account_sid="")), "TWILIO_ACCOUNT_SID is not set", True),
-    "bad account": (post(twilio=twilio(account_sid="AC1")), "TWILIO_ACCOUNT_SID must be AC and 32", True),
-    "no token": (post(twilio=twilio(auth_token=SecretStr(""))), "TWILIO_AUTH_TOKEN is not set", True),
-    "short token": (post(twilio=twilio(auth_token=SecretStr(SECRET[:9]))), "TWILIO_AUTH_TOKEN is not 32", True),
-    "next token": (post(twilio=twilio(auth_token_next=SecretStr("x"))), "TWILIO_AUTH_TOKEN_NEXT is not", True),
-    "no sender": (post(twilio=twilio(sender="")), "there is no sender: set TWILIO_FROM", True),
-    "both": (post(twilio=twilio(messaging_service_sid=SERVICE)), "are both set", False),
+WRONG: dict[str, tuple[Post, str, bool]] = {
+    "sandbox": (post(sms="sandbox"), "NOTIFICATIONS_SMS is not set to twilio", True),
+    "no account": (post(twilio=account(account_sid="")), "TWILIO_ACCOUNT_SID is not set", True),
+    "bad account": (post(twilio=account(account_sid="AC1")), "TWILIO_ACCOUNT_SID must be AC and 32", True),
+    "no token": (post(twilio=account(auth_token=SecretStr(""))), "TWILIO_AUTH_TOKEN is not set", True),
+    "short token": (post(twilio=account(auth_token=SecretStr(SECRET[:9]))), "TWILIO_AUTH_TOKEN is not 32", True),
+    "next token": (post(twilio=account(auth_token_next=SecretStr("x"))), "TWILIO_AUTH_TOKEN_NEXT is not", True),
+    "no sender": (post(twilio=account(sender="")), "there is no sender: set TWILIO_FROM", True),
+    "both": (post(twilio=account(messaging_service_sid=SERVICE)), "are both set", False),
     "bad service": (
-        post(twilio=twilio(sender="", messaging_service_sid="MG1")),
+        post(twilio=account(sender="", messaging_service_sid="MG1")),
         "TWILIO_MESSAGING_SERVICE_SID must be MG",
         True,
     ),
-    "long name": (post(twilio=twilio(sender="Følge fra UNN")), "TWILIO_FROM must be a number", True),
-    "twelve letters": (post(twilio=twilio(sender="FolgeFraUNNx")), "TWILIO_FROM must be a number", True),
-    "no plus": (post(twilio=twilio(sender="59440000")), "TWILIO_FROM must be a number", True),
-    "base": (post(twilio=twilio(api_base="api.twilio.com")), "TWILIO_API_BASE is not an address", True),
-    "port": (post(twilio=twilio(api_base="https://x:y")), "TWILIO_API_BASE is not an address", True),
-    "http": (post(twilio=twilio(api_base="http://api.twilio.com")), "TWILIO_API_BASE must begin with https", True),
-    "too patient": (post(twilio=twilio(read_seconds=60)), "TWILIO_READ_SECONDS together must be less", True),
+    "long name": (post(twilio=account(sender="Følge fra UNN")), "TWILIO_FROM must be a number", True),
+    "twelve letters": (post(twilio=account(sender="FolgeFraUNNx")), "TWILIO_FROM must be a number", True),
+    "no plus": (post(twilio=account(sender="59440000")), "TWILIO_FROM must be a number", True),
+    "base": (post(twilio=account(api_base="api.twilio.com")), "TWILIO_API_BASE is not an address", True),
+    "port": (post(twilio=account(api_base="https://x:y")), "TWILIO_API_BASE is not an address", True),
+    "http": (post(twilio=account(api_base="http://api.twilio.com")), "TWILIO_API_BASE must begin with https", True),
+    "too patient": (post(twilio=account(read_seconds=60)), "TWILIO_READ_SECONDS together must be less", True),
     "pace": (post(sms_per_second=float("inf")), "NOTIFICATIONS_SMS_PER_SECOND must be at most", True),
     "codes' pace": (post(codes_per_second=1e9), "NOTIFICATIONS_CODES_PER_SECOND must be at most", True),
     "in flight": (post(in_flight=5000), "NOTIFICATIONS_IN_FLIGHT must be at most", True),
@@ -131,7 +154,7 @@ WRONG: dict[str, tuple[Settings, str, bool]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_each_wrong_setting_is_one_line_that_says_what_to_do(name: str) -> None:
     settings, said, hopeless = WRONG[name]
-    wrong = [one for one in look_at_settings(PRODUCTION, settings) if one.how == "FAIL"]
+    wrong = [one for one in settings.look() if one.how == "FAIL"]
     assert len(wrong) == 1, wrong
     assert said in wrong[0].said
     assert wrong[0].hopeless == hopeless
@@ -153,14 +176,12 @@ def test_each_wrong_setting_is_one_line_that_says_what_to_do(name: str) -> None:
 )
 def test_the_public_address(url: str, said: str) -> None:
     companion = PRODUCTION.model_copy(update={"public_url": url})
-    [wrong] = failed(look_at_settings(companion, post()))
+    [wrong] = failed(post().look(companion))
     assert said in wrong
 
 
 def test_a_name_as_sender_cannot_be_answered() -> None:
-    [note] = [
-        one for one in look_at_settings(PRODUCTION, post(twilio=twilio(sender="Folge"))) if "name" in one.said
-    ]
+    [note] = [one for one in post(twilio=account(sender="Folge")).look() if "name" in one.said]
     assert note.how == "note"
     assert "STOPP" in note.said
 
@@ -174,16 +195,16 @@ def test_mistyped_names_are_found() -> None:
         "NOTIFICATIONS_SMS",
         "PATH",
     )
-    found = look_at_settings(PRODUCTION, post(), names)
+    found = post().look(names=names)
     assert [said.split()[0] for said in failed(found)] == ["NOTIFICATIONS_SMS_PER_SECND", "VAPID_KEY"]
     assert "TWILIO_REGION is not a setting of ours" in [one.said for one in found]
 
 
 def test_another_server_than_twilios_has_its_own_rules() -> None:
-    odd = twilio(
+    odd = account(
         account_sid="AC1", auth_token=SecretStr("secret"), api_base="http://127.0.0.1:1", sender="Folge"
     )
-    assert failed(look_at_settings(PRODUCTION, post(twilio=odd))) == []
+    assert failed(post(twilio=odd).look()) == []
 
 
 def test_settings_that_cannot_be_read_are_sentences(tmp_path: Path) -> None:
@@ -219,7 +240,7 @@ def ask(settings: TwilioSettings, now: datetime | None = None) -> list[Finding]:
 
 
 def test_a_provider_that_answers(server: TwilioLike) -> None:
-    [found] = ask(twilio(api_base=server.url))
+    [found] = ask(account(api_base=server.url))
     assert found.how == "ok"
     assert ACCOUNT not in found.said
     assert server.posts == 0
@@ -227,17 +248,17 @@ def test_a_provider_that_answers(server: TwilioLike) -> None:
 
 def test_a_key_that_is_not_accepted(server: TwilioLike) -> None:
     server.accepts = "AC" + "1" * 32
-    [found] = ask(twilio(api_base=server.url))
+    [found] = ask(account(api_base=server.url))
     assert "does not accept TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN (401)" in found.said
     assert found.hopeless
 
 
 def test_a_provider_in_trouble_may_come_back(server: TwilioLike) -> None:
     server.mode = "429"
-    [found] = ask(twilio(api_base=server.url))
+    [found] = ask(account(api_base=server.url))
     assert ("in trouble (429)" in found.said, found.hopeless) == (True, False)
     for away in ("http://127.0.0.1:9", "http://no-such-host.invalid"):
-        [found] = ask(twilio(api_base=away))
+        [found] = ask(account(api_base=away))
         assert "cannot be reached" in found.said
         assert not found.hopeless
 
@@ -248,7 +269,7 @@ def test_a_clock_that_is_off(server: TwilioLike) -> None:
         (timedelta(minutes=-7), 1),
         (timedelta(hours=1, minutes=1), 1),
     ):
-        found = failed(ask(twilio(api_base=server.url), SystemClock().now() + off))
+        found = failed(ask(account(api_base=server.url), SystemClock().now() + off))
         assert len(found) == wrong
         assert all("Set the clock" in said for said in found)
 
@@ -277,7 +298,7 @@ def test_a_server_whose_clock_is_not_ours(ward: SmallWard, backend: str) -> None
 
 def test_a_dispatcher_that_is_not_there_and_a_post_that_stands_still(ward: SmallWard) -> None:
     def said(now: datetime) -> list[str]:
-        return failed(list(look_at_post(ward.db, now, now)))
+        return failed(list(look_at_post(ward.db, now, now, ("sms",))))
 
     assert said(at(0)) == ["dispatcher: never seen; start it with 'python -m notifications run'"]
     ward.db.add(Heartbeat(name="dispatcher", at=at(0), ticked_for=at(0)))

@@ -16,15 +16,18 @@ from companion.clock import FixedClock
 from companion.models import Flag, Message, Patient
 from companion.settings import Settings
 from companion.use_cases.messages import message
-from notifications import receipts
+from notifications import heard, receipts
 from notifications.channels.sms import callbacks
 from notifications.channels.sms.sandbox import LOST_WITHOUT_ANSWER
 from notifications.channels.sms.settings import TwilioSettings
 from notifications.models import Delivery, Inbound, ProviderEvent, SandboxMessage
+from notifications.ways import discover
 from tests.delivery.conftest import MakeDispatcher
 from tests.use_cases.small_ward import SmallWard, at
 from web.app import create_app
 from web.house.settings import WebSettings
+
+WAYS = discover()
 
 PUBLIC = "https://folge.example"
 STATUS = "/hooks/twilio/status"
@@ -140,14 +143,14 @@ def test_news_in_any_order_gives_the_same_end(ward: SmallWard) -> None:
             callbacks.keep_status(
                 ward.db, {"MessageSid": [f"SM{number}"], "MessageStatus": [status]}, f"a{number}", now=at(0)
             )
-            receipts.apply_events(ward.db, at(0))
+            receipts.apply_events(ward.db, at(0), WAYS)
         assert written.state == "delivered", order
 
 
 def test_news_about_nothing_we_know_waits_a_week_and_is_let_go(ward: SmallWard) -> None:
     callbacks.keep_status(ward.db, {"MessageSid": ["SM9"], "MessageStatus": ["sent"]}, None, now=at(0))
-    assert receipts.apply_events(ward.db, at(0)) == 0
-    assert receipts.apply_events(ward.db, at(8)) == 1
+    assert receipts.apply_events(ward.db, at(0), WAYS) == 0
+    assert receipts.apply_events(ward.db, at(8), WAYS) == 1
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def wrote(
 ) -> list[str]:
     """The patient writes; what the phone has received since."""
     assert patient.phone
-    receipts.keep_inbound(ward.db, key, patient.phone, text, now=at(0))
+    heard.keep_inbound(ward.db, key, patient.phone, text, now=at(0))
     ward.db.commit()
     asyncio.run(make_dispatcher().tick(FixedClock(at(0))))
     ward.db.expire_all()
@@ -232,7 +235,7 @@ def test_crisis_words_are_red_and_no_machine_answers(
 def strangers_write(ward: SmallWard, make_dispatcher: MakeDispatcher, *written: tuple[str, str]) -> list[str]:
     """Numbers nobody here has; the numbers that were answered."""
     for key, (number, text) in enumerate(written):
-        receipts.keep_inbound(ward.db, str(key), number, text, now=at(0))
+        heard.keep_inbound(ward.db, str(key), number, text, now=at(0))
     ward.db.commit()
     counts = asyncio.run(make_dispatcher().tick(FixedClock(at(0))))
     assert (counts["inbound"], counts["errors"]) == (len(written), 0)
@@ -257,7 +260,7 @@ def test_an_unknown_number_is_told_once_whom_to_call_and_what_it_wrote_is_kept(
 def test_an_unknown_number_that_wrote_before_an_outage_is_not_answered_in_the_night(
     ward: SmallWard, make_dispatcher: MakeDispatcher
 ) -> None:
-    receipts.keep_inbound(ward.db, "1", "+4791111111", "Hei", now=at(0, 19))
+    heard.keep_inbound(ward.db, "1", "+4791111111", "Hei", now=at(0, 19))
     ward.db.commit()
     for moment, answered in ((at(0, 23), 0), (at(1, 7), 0), (at(1, 8), 1)):
         asyncio.run(make_dispatcher().tick(FixedClock(moment)))

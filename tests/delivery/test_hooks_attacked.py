@@ -17,7 +17,7 @@ from companion.clock import FixedClock
 from companion.models import Flag, Message
 from companion.settings import Settings
 from companion.use_cases.messages import message
-from notifications import receipts
+from notifications import heard
 from notifications.channels.sms.settings import TwilioSettings
 from notifications.models import Delivery, Inbound, ProviderEvent
 from tests.delivery.conftest import MakeDispatcher
@@ -352,7 +352,7 @@ def test_two_dispatchers_and_one_sms_have_one_effect(
     kari = ward.patient()
     assert kari.phone
     for number in range(20):
-        receipts.keep_inbound(ward.db, f"IN{number}", kari.phone, "RING", now=at(0))
+        heard.keep_inbound(ward.db, f"IN{number}", kari.phone, "RING", now=at(0))
     ward.db.commit()
 
     async def both() -> list[int]:

@@ -139,7 +139,7 @@ def town(shared_sqlite: Engine, request: pytest.FixtureRequest) -> Iterator[Town
         box = Outbox(CompanionSettings(environment="test"), post)
         with sessions() as db:
             ward = cast.ward(db, clock.at)
-            town = Town(db, ward, clock, provider, Dispatcher(sessions, provider, box, post), begins)
+            town = Town(db, ward, clock, provider, Dispatcher(sessions, {"sms": provider}, box, post), begins)
             town.settle_in()
             yield town
         outer.rollback()

@@ -351,7 +351,7 @@ def test_what_we_know_survives_a_database_that_is_away(
     flaky = FlakySessions(sessions)
     channel = CuttingChannel(engine, flaky)
     post = Settings(sms_per_second=1000, in_flight=2)
-    dispatcher = Dispatcher(flaky, channel, Outbox(settings, post), post)  # type: ignore[arg-type]
+    dispatcher = Dispatcher(flaky, {"sms": channel}, Outbox(settings, post), post)  # type: ignore[arg-type]
     counts = asyncio.run(dispatcher.tick(FixedClock(at(0))))
     assert counts["accepted"] == 1
     assert states(ward) == {"accepted": 1}
@@ -371,6 +371,6 @@ def test_the_loop_goes_on_after_a_database_that_was_away(
             stop.set()
             return await super().send(parcel)
 
-    dispatcher = Dispatcher(flaky, Stopping(engine), Outbox(settings, post), post)  # type: ignore[arg-type]
+    dispatcher = Dispatcher(flaky, {"sms": Stopping(engine)}, Outbox(settings, post), post)  # type: ignore[arg-type]
     asyncio.run(dispatcher.run(lambda: FixedClock(at(0)), stop, 0.01))
     assert states(ward) == {"accepted": 1}

@@ -316,10 +316,10 @@ def test_who_we_are_is_not_believed_so_everything_goes_by_sms_and_somebody_is_to
     assert codes == [mode, mode, mode]
     assert [(one["event"], one["log_level"], one["code"]) for one in lines] == [
         *[("push_device_refused", "warning", mode)] * 3,
-        ("push_refused", "error", mode),
+        ("way_refused", "error", mode),
     ]
     with sessions() as db:
-        assert circuit.push_stopped(db, NOW)
+        assert circuit.rests(db, "push", NOW)
     assert [contact_by(sessions, one) for one in people] == ["sms", "sms", "sms"]
 
 
@@ -332,7 +332,7 @@ def test_one_person_s_devices_are_forgotten_and_stop_nobody_else(
         assert send_all(sessions, odd) == [mode] * 5
     assert {(one["event"], one["code"]) for one in lines} == {("push_device_refused", mode)}
     with sessions() as db:
-        assert not circuit.push_stopped(db, NOW)
+        assert not circuit.rests(db, "push", NOW)
     assert (kept(sessions), contact_by(sessions, kari)) == ([], "sms")
 
 
@@ -347,7 +347,7 @@ def test_a_new_key_refuses_the_old_devices_only_and_push_goes_on(
     codes = send_all(sessions, [old[0], old[1], new, old[2], old[3], new])
     assert codes == ["403", "403", "taken", "403", "403", "taken"]
     with sessions() as db:
-        assert not circuit.push_stopped(db, NOW)
+        assert not circuit.rests(db, "push", NOW)
     assert kept(sessions) == [new.endpoint]
 
 
@@ -361,7 +361,7 @@ def test_two_services_that_each_refuse_a_few_say_nothing_about_us(
         refused = [keep(sessions, one, at.subscribe("403")) for one, at in zip(others, where, strict=True)]
         assert send_all(sessions, refused) == ["403"] * 4
     with sessions() as db:
-        assert not circuit.push_stopped(db, NOW)
+        assert not circuit.rests(db, "push", NOW)
 
 
 def send_all(sessions: sessionmaker[Session], to: Sequence[Device]) -> list[str]:

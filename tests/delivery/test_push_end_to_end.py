@@ -20,12 +20,13 @@ from companion.models import Flag, Message, Patient
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import message
 from companion.worklists import due
-from notifications import outbox
 from notifications.channels.push import acks, devices, vapid
 from notifications.channels.push.channel import PushChannel
 from notifications.channels.push.settings import VapidSettings
+from notifications.channels.push.way import Push
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, PushSubscription, SandboxMessage
+from notifications.ways import discover
 from tests.delivery.conftest import MakeDispatcher
 from tests.delivery.test_push_or_sms import meeting
 from tests.rig import push_service, twilio_like
@@ -159,8 +160,15 @@ def test_refused_it_goes_as_sms_at_once(post: Post, mode: Mode) -> None:
     assert post.ward.db.scalars(select(Flag)).all() == []
 
 
-def test_the_demos_clock_looks_ahead_to_what_the_outbox_does() -> None:
-    assert due.PUSH_IS_HEARD_WITHIN == outbox.PUSH_IS_HEARD_WITHIN
+def test_the_demos_clock_looks_ahead_to_when_an_unheard_push_goes_as_sms(post: Post) -> None:
+    post.subscribe("ok")
+    post.write()
+    post.tick(at(0))
+    assert Push.can.next_way_after is not None
+    heard_by = at(0) + Push.can.next_way_after
+    assert due.next_due(post.ward.db, at(0), discover().heard_within) == heard_by
+    post.tick(heard_by)
+    assert post.sms() == 1
 
 
 def test_a_service_that_is_away_does_not_keep_the_letter(post: Post) -> None:

@@ -19,12 +19,16 @@ from companion.worklists.post import standing
 from notifications import circuit, outbox
 from notifications.channels import Later, Never, News, Parcel, Uncertain
 from notifications.channels.push import acks
+from notifications.channels.push.way import Push
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, ProviderEvent, PushSubscription, SandboxMessage
 from notifications.outbox import Outbox
 from notifications.settings import Settings
+from notifications.ways import discover
 from tests.delivery.conftest import MakeDispatcher
 from tests.use_cases.small_ward import SmallWard, at
+
+WAYS = discover()
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -140,7 +144,7 @@ def test_a_push_goes_to_every_device_and_tells_nothing(
     assert payload["ack"] == parcel.attempt_id
     assert re.fullmatch(r"/l#[\w-]{22}", payload["url"])
     assert payload["body"] == "Velkommen. Siden din er klar."
-    assert parcel.valid_for == outbox.PUSH_IS_HEARD_WITHIN
+    assert parcel.valid_for == Push.can.next_way_after
     assert (written.state, written.channel, texts(ward, kari)) == ("accepted", "push", [])
 
 
@@ -161,9 +165,9 @@ def test_an_unheard_push_is_sent_as_sms_after_a_quarter_of_an_hour(
 ) -> None:
     written = letter(ward, kari)
     tick(ward, dispatcher, at(0))
-    assert tick(ward, dispatcher, at(0, 10, 14))["push_unheard"] == 0
+    assert tick(ward, dispatcher, at(0, 10, 14))["unheard"] == 0
     counts = tick(ward, dispatcher, at(0, 10, 15))
-    assert (counts["push_unheard"], counts["claimed"]) == (1, 1)
+    assert (counts["unheard"], counts["claimed"]) == (1, 1)
     assert (len(service.taken), len(texts(ward, kari))) == (1, 1)
     assert (written.channel, written.state, written.attempt) == ("sms", "delivered", 2)
     assert tick(ward, dispatcher, at(0, 11))["claimed"] == 0
@@ -174,7 +178,7 @@ def test_an_acknowledgement_that_comes_before_the_sms_has_gone_stops_it(
 ) -> None:
     written = letter(ward, kari)
     tick(ward, dispatcher, at(0))
-    outbox.fall_back(ward.db, at(0, 10, 15))
+    outbox.fall_back(ward.db, at(0, 10, 15), WAYS)
     acknowledge(ward, service.taken[0], at(0, 10, 15))
     assert tick(ward, dispatcher, at(0, 10, 16))["claimed"] == 0
     assert (written.state, texts(ward, kari)) == ("delivered", [])
@@ -226,7 +230,7 @@ def test_a_dispatcher_that_dies_in_a_push_loses_nothing(
 ) -> None:
     written = letter(ward, kari)
     with sessions.begin() as db:
-        Outbox(settings, Settings()).claim(db, "batch", 10, at(0), by_push=True)
+        Outbox(settings, Settings()).claim(db, "batch", 10, at(0))
     tick(ward, dispatcher, at(0, 10, 2))
     assert (written.state, written.channel) == ("accepted", "push")
     tick(ward, dispatcher, at(0, 10, 17))
@@ -241,7 +245,7 @@ def test_before_a_meeting_the_sms_goes_two_hours_ahead(
     tick(ward, dispatcher, at(0))
     (parcel,) = service.taken
     assert (parcel.valid_for, parcel.urgent) == (timedelta(minutes=5), True)
-    assert tick(ward, dispatcher, at(0, 10, 4))["push_unheard"] == 0
+    assert tick(ward, dispatcher, at(0, 10, 4))["unheard"] == 0
     tick(ward, dispatcher, at(0, 10, 5))
     assert (written.channel, len(texts(ward, kari))) == ("sms", 1)
 
@@ -281,13 +285,13 @@ def test_a_refused_key_sends_everything_by_sms_for_an_hour(
     ward: SmallWard, dispatcher: Dispatcher, service: PushService, kari: Patient
 ) -> None:
     letter(ward, kari)
-    circuit.stop_push(ward.db, "403", at(0))
+    circuit.rest(ward.db, "push", "403", at(0))
     ward.db.commit()
     tick(ward, dispatcher, at(0))
     assert (service.taken, len(texts(ward, kari))) == ([], 1)
-    assert standing(ward.db, at(0)).push_refused
-    assert not standing(ward.db, at(0, 11)).push_refused
-    assert standing(ward.db, at(0)).circuit == "closed"
+    assert standing(ward.db, at(0), ("sms",)).resting == ("push",)
+    assert not standing(ward.db, at(0, 11), ("sms",)).resting
+    assert standing(ward.db, at(0), ("sms",)).circuit == "closed"
 
 
 def test_codes_and_letters_to_relatives_never_go_by_push(

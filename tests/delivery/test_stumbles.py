@@ -16,14 +16,16 @@ from companion.settings import Settings as CompanionSettings
 from companion.use_cases.messages import message
 from notifications import outbox, receipts
 from notifications.channels import News, Parcel, Uncertain
-from notifications.channels.push.settings import VapidSettings
 from notifications.channels.sms import callbacks
 from notifications.dispatcher import Dispatcher
 from notifications.models import Delivery, PushSubscription, SandboxMessage
 from notifications.outbox import Outbox, Result
 from notifications.settings import Settings
+from notifications.ways import discover
 from tests.delivery.conftest import MakeDispatcher
 from tests.use_cases.small_ward import SmallWard, at
+
+WAYS = discover()
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -77,7 +79,7 @@ def letter(ward: SmallWard, patient: Patient, kind: str = "welcome", **more: Any
 
 
 def box(settings: CompanionSettings) -> Outbox:
-    return Outbox(settings, Settings(vapid=VapidSettings()))
+    return Outbox(settings, Settings())
 
 
 def test_a_letter_nobody_wants_any_more_leaves_no_task_when_its_time_is_over(
@@ -124,7 +126,7 @@ def test_our_own_late_yes_does_not_swallow_the_second_try(
         told = {"MessageSid": ["SM1"], "MessageStatus": ["undelivered"], "ErrorCode": ["30003"]}
         callbacks.keep_status(db, told, parcel.attempt_id, now=at(0))
     with sessions.begin() as db:
-        receipts.apply_events(db, at(0))
+        receipts.apply_events(db, at(0), WAYS)
     with sessions.begin() as db:
         outbox.settle(db, [Result(parcel, "accepted", provider_id="SM1")], at(0))
     ward.db.expire_all()
@@ -154,11 +156,11 @@ def test_a_late_yes_to_a_push_does_not_swallow_the_sms(
     )
     written = letter(ward, kari)
     with sessions.begin() as db:
-        ((parcel,), _) = box(settings).claim(db, "batch", 10, at(0), by_push=True)
+        ((parcel,), _) = box(settings).claim(db, "batch", 10, at(0))
     with sessions.begin() as db:
-        assert outbox.sweep(db, at(0, 10, 2)) == 1
+        assert outbox.sweep(db, at(0, 10, 2), WAYS) == 1
     with sessions.begin() as db:
-        assert outbox.fall_back(db, at(0, 10, 17)) == 1
+        assert outbox.fall_back(db, at(0, 10, 17), WAYS) == 1
     with sessions.begin() as db:
         outbox.settle(db, [Result(parcel, "accepted", provider_id="push:1")], at(0, 10, 17))
     tick(ward, make_dispatcher(), at(0, 10, 18))

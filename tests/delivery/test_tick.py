@@ -16,7 +16,7 @@ from companion.rules.delivery_codes import explain
 from companion.use_cases import sign_in
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import message
-from notifications import inbound, receipts
+from notifications import heard, inbound
 from notifications.channels.sms.sandbox import (
     ARRIVES_WITHOUT_ANSWER,
     BUSY,
@@ -273,8 +273,8 @@ def test_an_inbound_that_cannot_be_handled_does_not_hold_up_a_stop(
         ward.db.execute(delete(table).where(table.patient_id == homeless.id))
     assert homeless.phone
     assert kari.phone
-    receipts.keep_inbound(ward.db, "1", homeless.phone, "Ring meg", now=at(0))
-    receipts.keep_inbound(ward.db, "2", kari.phone, "STOPP", now=at(0))
+    heard.keep_inbound(ward.db, "1", homeless.phone, "Ring meg", now=at(0))
+    heard.keep_inbound(ward.db, "2", kari.phone, "STOPP", now=at(0))
     dispatcher = make_dispatcher()
     assert tick(ward, dispatcher, at(0))["inbound"] == 1
     ward.db.expire_all()
@@ -291,7 +291,7 @@ def test_an_inbound_that_cannot_be_handled_does_not_hold_up_a_stop(
 def test_an_inbound_our_rules_fail_on_reaches_a_human_as_it_stands(ward: SmallWard) -> None:
     kari = ward.patient()
     assert kari.phone
-    receipts.keep_inbound(ward.db, "1", kari.phone, "Hei på deg", now=at(0))
+    heard.keep_inbound(ward.db, "1", kari.phone, "Hei på deg", now=at(0))
 
     def fails(db: Session, phone: str, text: str, *, said_at: datetime, now: datetime) -> bool:
         raise RuntimeError("our rules")

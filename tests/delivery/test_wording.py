@@ -2,8 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -17,9 +16,13 @@ from companion.models.messages import MESSAGE_KINDS
 from companion.rules import questionnaire
 from companion.rules.questionnaire import Item
 from companion.rules.replies import option_meant
+from companion.use_cases.messages.letter import Letter
 from companion.use_cases.sign_in import Words
 from notifications import wording
-from notifications.wording import segments, word
+from notifications.channels import Frame, To
+from notifications.channels.sms.words import segments, word
+from notifications.ways import Ways, discover
+from tests.delivery.third_channel.way import Bell, Bells
 
 LANGUAGES = ("nb", "nn", "en", "se")
 SENT_AT = datetime(2026, 9, 23, 8, 0, tzinfo=UTC)  # a Wednesday in September: the longest words
@@ -210,10 +213,49 @@ def test_the_rest_can_be_typed_also_when_it_was_grave(language: str) -> None:
     assert "481 226" in said
 
 
-def test_every_sami_text_is_marked_as_a_draft() -> None:
-    files = list(Path(wording.__file__).parent.glob("*/sms.se.txt"))
-    assert len(files) == len(MESSAGE_KINDS)
-    assert all(file.read_text(encoding="utf-8").startswith("{# Draft") for file in files)
+# --- every way there is ------------------------------------------------------------------------------------------------
+
+WAYS = Ways([*discover(), Bell(Bells(), {})])
+FRAME = Frame("https://folge.example", "Følge", "UNN")
+CARRIED = sorted((kind, way.name) for way in WAYS for kind in wording.carried(way.words, way.name))
+
+
+def files(name: str, kind: str, ending: str) -> list[str]:
+    way = WAYS.get(name)
+    assert way
+    return sorted(file.name for file in (way.words / kind).glob(f"{name}.{ending}.txt"))
+
+
+def test_every_kind_has_a_last_way() -> None:
+    assert {kind for kind, way in CARRIED if way in WAYS.last} == set(MESSAGE_KINDS)
+    assert {way for _kind, way in CARRIED} == {"sms", "push", "bell"}
+
+
+@pytest.mark.parametrize(("kind", "name"), CARRIED)
+def test_a_way_that_carries_a_kind_has_words_in_every_language_that_tell_nothing(
+    kind: str, name: str
+) -> None:
+    assert kind in MESSAGE_KINDS
+    assert files(name, kind, "*") == sorted(f"{name}.{language}.txt" for language in LANGUAGES)
+    way = WAYS.get(name)
+    assert way
+    for language in LANGUAGES:
+        words = Words(TOKEN, "481226") if kind in wording.WITH_LINK else None
+        said = way.wrap(cast(Letter, letter(kind, language)), words, To("+4740000001"), "0" * 32, FRAME).body
+        assert said == said.strip() != ""
+        assert not HEALTH.search(said.replace(TOKEN, "")), said
+
+
+def test_no_words_lie_about_of_a_way_there_is_not() -> None:
+    house = {way.name for way in discover()}
+    there = {path.name.split(".")[0] for path in wording.HERE.glob("*/*.txt")}
+    assert there == house
+
+
+def test_every_sami_sms_is_marked_as_a_draft() -> None:
+    texts = list(wording.HERE.glob("*/sms.se.txt"))
+    assert len(texts) == len(MESSAGE_KINDS)
+    assert all(file.read_text(encoding="utf-8").startswith("{# Draft") for file in texts)
 
 
 @pytest.mark.parametrize(

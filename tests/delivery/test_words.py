@@ -22,9 +22,10 @@ from companion.use_cases.meetings import meet
 from companion.use_cases.messages import message
 from companion.use_cases.sign_in import Words
 from notifications import wording
+from notifications.channels.push.words import push_payload
+from notifications.channels.sms.words import LONGEST_HOST, plain_marks, segments, word
 from notifications.outbox import Outbox
 from notifications.settings import Settings
-from notifications.wording import plain_marks, push_payload, segments, word
 from tests import cast
 from tests.delivery.test_wording import ABOUT, some_params
 
@@ -91,7 +92,7 @@ def letter(kind: str, language: str, name: str = "Kari", host: str = "Kari", abo
     )
 
 
-def text(one: Message, institution: str = "UNN", host: str = "h" * wording.LONGEST_HOST) -> str:
+def text(one: Message, institution: str = "UNN", host: str = "h" * LONGEST_HOST) -> str:
     words = Words("x7Kq-_x7Kq-_x7Kq-_x7Kq", "481226") if one.kind in wording.WITH_LINK else None
     return word(one, words, public_url=f"https://{host}", product="Følge", institution=institution)
 
@@ -107,7 +108,7 @@ def source(path: Path) -> str:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", MESSAGE_KINDS)
 def test_with_the_longest_address_and_names_it_fits(kind: str, language: str) -> None:
-    assert len("folge.helse-nord.no") == wording.LONGEST_HOST
+    assert len("folge.helse-nord.no") == LONGEST_HOST
     for name in LONGEST_NAMES:
         for host in HOSTS:
             for about in ABOUT if kind == "reply" else ABOUT[:1]:
@@ -118,7 +119,7 @@ def test_with_the_longest_address_and_names_it_fits(kind: str, language: str) ->
 
 
 def test_one_letter_more_in_the_address_and_some_text_is_two() -> None:
-    too_long = "h" * (wording.LONGEST_HOST + 1)
+    too_long = "h" * (LONGEST_HOST + 1)
     counts = {segments(text(letter(kind, "nb"), host=too_long)) for kind in MESSAGE_KINDS}
     assert counts == {1, 2}
 

@@ -72,7 +72,7 @@ def test_the_whole_story_tells_nobody(
 ) -> None:
     sessions = make_sessions(engine)
     post = PostSettings(sms_per_second=1000)
-    dispatcher = Dispatcher(sessions, SandboxChannel(sessions), Outbox(settings, post), post)
+    dispatcher = Dispatcher(sessions, {"sms": SandboxChannel(sessions)}, Outbox(settings, post), post)
     addresses: list[str] = []
     texts: list[str] = []
 

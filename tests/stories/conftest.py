@@ -91,7 +91,7 @@ def world(engine: Engine, settings: Settings, now: datetime) -> World:
     """Tuesday 10 November 2026, 10 o'clock; Post 3 and the town around it, nobody discharged yet."""
     sessions = make_sessions(engine)
     post = PostSettings(sms="sandbox", sms_per_second=1000, in_flight=4)
-    dispatcher = Dispatcher(sessions, SandboxChannel(sessions), Outbox(settings, post), post)
+    dispatcher = Dispatcher(sessions, {"sms": SandboxChannel(sessions)}, Outbox(settings, post), post)
     with sessions.begin() as db:
         ward = cast.ward(db, now)
     return World(sessions, dispatcher, FixedClock(now), ward)

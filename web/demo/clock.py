@@ -53,7 +53,7 @@ async def _follow(house: House, moment: datetime, patience: float) -> None:
 
 def _next_due(house: House, after: datetime) -> datetime | None:
     with house.sessions() as db:
-        return next_due(db, after)
+        return next_due(db, after, house.ways.heard_within)
 
 
 def _ticked_for(house: House) -> datetime:

@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from companion.errors import Invalid, NotFound
 from companion.models import CheckIn, Flag, Grant, Patient, Professional, Relative
 from companion.use_cases import sign_in
-from notifications import receipts
+from notifications import heard
 from notifications.channels.push import acks
 from notifications.models import SandboxMessage
 from web.demo import clock
@@ -211,7 +211,7 @@ def _write(house: House, number: str, body: str, now: datetime) -> None:
         db.add(
             SandboxMessage(number=number, direction="in", channel="sms", body=body, state="received", at=now)
         )
-        receipts.keep_inbound(db, f"SB{secrets.token_hex(16)}", number, body, now=now)
+        heard.keep_inbound(db, f"SB{secrets.token_hex(16)}", number, body, now=now)
         db.commit()
 
 

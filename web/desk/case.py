@@ -22,6 +22,7 @@ from companion.use_cases.messages import contact
 from companion.use_cases.people.reach import patient_of
 from companion.use_cases.relatives import share
 from companion.worklists.patient_case import Case
+from notifications.ways import Ways
 from web.desk import letters
 from web.desk.grants import read_date, read_grant
 from web.desk.timeline import timeline
@@ -31,7 +32,7 @@ from web.desk.words.letters import ANSWERS_BY_SMS, CONTACT_WAYS, MESSAGE_KINDS, 
 from web.desk.words.measures import MEASURE_STATES, REASONS
 from web.desk.words.passport import SCOPES
 from web.desk.words.plans import CHECK_IN_STATES, PLAN_REASONS, PLAN_STATES
-from web.house.deps import Db, Now, Page, Posted, Seen, Who, go, new_router
+from web.house.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
 from web.house.security import access
 from web.house.words import _
 
@@ -46,9 +47,12 @@ SHOWN_LETTERS = 3
 class Desk:
     """What every route of a case needs: does something, then goes back to the case, or shows it again with what was wrong."""
 
-    def __init__(self, db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen, posted: Posted) -> None:
+    def __init__(
+        self, db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen, posted: Posted, house: TheHouse
+    ) -> None:
         self.db, self.who, self.now = db, who, now
         self.page, self.say, self.seen, self.posted = page, say, seen, posted
+        self.ways = house.ways
 
     def show(
         self,
@@ -62,7 +66,7 @@ class Desk:
         """The case. `panel` names the form that `errors` are about."""
         case = worklists.case(self.db, self.who, patient_id, now=self.now)
         self.seen(patient_id, "case.read")
-        context = _context(self.db, self.who, case, self.say, self.now)
+        context = _context(self.db, self.who, case, self.say, self.now, self.ways)
         errors = {f"{panel}.{field}": said for field, said in (errors or {}).items()}
         return self.page(
             "desk/case.html",
@@ -231,7 +235,9 @@ def withdraw_grant(patient_id: UUID, grant_id: UUID, desk: At) -> Response:
 # --- what the page shows ----------------------------------------------------------------------------------------------
 
 
-def _context(db: Session, who: Actor, case: Case, say: Sentences, now: datetime) -> dict[str, Any]:
+def _context(
+    db: Session, who: Actor, case: Case, say: Sentences, now: datetime, ways: Ways
+) -> dict[str, Any]:
     today = local_day(now)
     titles = {measure.id: measure.title for measure in case.measures}
     units = _units(db, case.patient.id, now)
@@ -242,7 +248,7 @@ def _context(db: Session, who: Actor, case: Case, say: Sentences, now: datetime)
         "coming": [one for one in case.check_ins if one.state in ("planned", "asked", "postponed")],
         "items": timeline(case, say),
         "letters": [
-            (one, say(MESSAGE_KINDS[one.kind]), letters.became(one, say))
+            (one, say(MESSAGE_KINDS[one.kind]), letters.became(one, say, ways))
             for one in case.letters[:SHOWN_LETTERS]
         ],
         "grants": [

@@ -25,7 +25,7 @@ from companion.use_cases.people.reach import patient_of
 from companion.use_cases.people.typed import clean, clean_lines, phone_number
 from companion.use_cases.relatives import share
 from companion.use_cases.sign_in import Words
-from notifications import wording
+from notifications.channels.sms.words import segments, word
 from notifications.settings import Settings as PostSettings
 from web.desk import discharge_form as forms
 from web.desk.discharge_form import DischargeForm
@@ -253,7 +253,7 @@ def _text(
     """A message as it will be worded, its link shortened for the eye."""
     person = Patient(name=clean(name), language=language) if clean(name) else None
     letter = Message(kind=kind, language=language, params=dict(params or {}), patient=person)
-    text = wording.word(
+    text = word(
         letter,
         _SAMPLE,
         public_url=settings.public_url,
@@ -269,7 +269,7 @@ def _text(
     return {
         "lang": language,
         "text": text.replace(_TOKEN, "x7Kq…"),
-        "parts": wording.segments(text),
+        "parts": segments(text),
         "what": what,
     }
 

@@ -9,6 +9,7 @@ from companion.rules.delivery_codes import CODES, OPERATOR, explain
 from companion.use_cases.messages.again import Sent, why_not
 from companion.worklists.letters import Tally, why_not_wanted
 from companion.worklists.post import Alarm, PostStanding
+from notifications.ways import Ways
 from web.desk.words import Sentences
 from web.desk.words.letters import MESSAGE_KINDS
 from web.house.words import _
@@ -46,11 +47,6 @@ class Banner:
     text: str
     tone: str
 
-
-CHANNELS: Mapping[str, str] = {
-    "sms": _("SMS"),
-    "push": _("Varsel på telefonen"),
-}
 
 # Why it waits, or why nobody knows: our own codes, beside the provider's in `companion.rules.delivery_codes`.
 OWN_CODES: Mapping[str, str] = {
@@ -115,12 +111,12 @@ GROUPS: Mapping[str, str] = {
 }
 
 
-def line(one: Sent, say: Sentences, *, may_send: bool) -> Line:
+def line(one: Sent, say: Sentences, ways: Ways, *, may_send: bool) -> Line:
     """A letter of a patient's list. `may_send`: the reader's unit follows the patient."""
     letter = one.letter
     reason = why_not(one, say.now)
     again = reason is None and may_send
-    found = became(letter, say)
+    found = became(letter, say, ways)
     if again:
         found = replace(found, todo=_with_a_button(letter, found, say))
     elif reason in ("again", "overtaken"):
@@ -132,7 +128,7 @@ def line(one: Sent, say: Sentences, *, may_send: bool) -> Line:
         about=about(letter, say),
         to=one.person.name if one.person else "",
         to_relative=letter.relative_id is not None,
-        how=how(letter, say),
+        how=how(letter, say, ways),
         became=found,
         again=again,
         why_not=say(WHY_NOT[reason]) if reason else "",
@@ -150,22 +146,22 @@ def about(letter: Message, say: Sentences) -> str:
     return ""
 
 
-def how(letter: Message, say: Sentences) -> str:
-    """SMS or push; nothing while that is not chosen yet."""
-    if letter.channel:
-        return say(CHANNELS[letter.channel])
-    return say(CHANNELS["sms"]) if letter.attempt else ""
+def how(letter: Message, say: Sentences, ways: Ways) -> str:
+    """Which way it goes; nothing while that is not chosen yet."""
+    chosen = letter.channel or (ways.last[0] if letter.attempt else "")
+    way = ways.get(chosen)
+    return say(way.said.called) if way else chosen
 
 
-def became(letter: Message, say: Sentences) -> Became:
+def became(letter: Message, say: Sentences, ways: Ways) -> Became:
     """What became of it, for every state, code and channel."""
     state, code = letter.state, letter.error_code or ""
     if state == "queued":
-        return _waits(letter, code, say)
+        return _waits(letter, code, say, ways)
     if state == "sending":
         return Became(say(_("Sendes nå.")))
     if state in ("accepted", "sent"):
-        return _on_the_way(letter, say)
+        return _on_the_way(letter, say, ways)
     if state == "delivered":
         return Became(say(_("Kom fram %(when)s."), when=say.when(_since(letter))), tone="ok")
     if state in ("undelivered", "failed"):
@@ -191,7 +187,7 @@ def became(letter: Message, say: Sentences) -> Became:
     return Became(say(_("Ikke sendt: %(why)s."), why=say(NOT_WANTED[why_not_wanted(letter)])))
 
 
-def banner(post: PostStanding, say: Sentences) -> Banner | None:
+def banner(post: PostStanding, say: Sentences, ways: Ways) -> Banner | None:
     """That letters do not get away, or that the provider does not answer; None while all is well."""
     if post.alarm:
         return Banner(
@@ -217,9 +213,9 @@ def banner(post: PostStanding, say: Sentences) -> Banner | None:
             say(_("Ring hvis det haster. Si fra til den som drifter løsningen.")),
             "warn",
         )
-    if post.push_refused:
+    for way in filter(None, map(ways.get, post.resting)):
         return Banner(
-            say(_("Varsler på telefonen er stoppet.")),
+            say(way.said.stopped),
             say(_("Alt går som SMS i mellomtiden. Si fra til den som drifter løsningen.")),
             "warn",
         )
@@ -258,7 +254,7 @@ def _with_a_button(letter: Message, found: Became, say: Sentences) -> str:
     return fixed + say(_("Send på nytt, eller ring."))
 
 
-def _waits(letter: Message, code: str, say: Sentences) -> Became:
+def _waits(letter: Message, code: str, say: Sentences, ways: Ways) -> Became:
     later = letter.next_attempt_at > say.now
     when = say.when(letter.next_attempt_at) if later else say(_("straks"))
     if code == "weekly_cap" and later:
@@ -281,19 +277,18 @@ def _waits(letter: Message, code: str, say: Sentences) -> Became:
                 when=when,
             )
         )
-    if letter.channel == "sms" and letter.attempt:
+    if letter.channel in ways.last and letter.attempt:
         return Became(say(_("Kom ikke fram første gang. Sendes som SMS %(when)s."), when=when))
     return Became(say(_("Venter til %(when)s."), when=when) if later else say(_("Venter på å bli sendt.")))
 
 
-def _on_the_way(letter: Message, say: Sentences) -> Became:
+def _on_the_way(letter: Message, say: Sentences, ways: Ways) -> Became:
     when = say.when(_since(letter))
-    if letter.channel == "push":
-        return Became(
-            say(_("Sendt %(when)s. Vi vet ikke ennå om den kom fram."), when=when),
-            say(_("Kommer varselet ikke fram, går det SMS.")),
-        )
-    return Became(say(_("Sendt %(when)s. Vi vet ikke ennå om den kom fram."), when=when))
+    way = ways.get(letter.channel)
+    return Became(
+        say(_("Sendt %(when)s. Vi vet ikke ennå om den kom fram."), when=when),
+        say(way.said.unheard) if way and way.said.unheard else "",
+    )
 
 
 def _why(code: str, say: Sentences, otherwise: str) -> str:

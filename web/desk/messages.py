@@ -13,10 +13,11 @@ from companion.rules.access import Level
 from companion.rules.cadence import local_day
 from companion.use_cases.messages import again
 from companion.worklists.letters import DAYS, GROUPS, Letters
+from notifications.ways import Ways
 from web.desk import letters
 from web.desk.words import Say, Sentences
 from web.desk.words.letters import MESSAGE_KINDS
-from web.house.deps import Db, Now, Page, Seen, Who, go, new_router
+from web.house.deps import Db, Now, Page, Seen, TheHouse, Who, go, new_router
 from web.house.security import access
 from web.house.words import _
 
@@ -36,19 +37,31 @@ def of_patient(
     page: Page,
     say: Say,
     seen: Seen,
+    house: TheHouse,
     before: str = "",
     sent: str = "",
 ) -> HTMLResponse:
     """Every letter to a patient, and to relatives about the patient, newest first. `sent`: the one just sent again."""
     found = worklists.letters(db, who, patient_id, before=_number(before), now=now)
     seen(patient_id, "messages.read", f"messages:{len(found.rows)}")
-    return page("desk/messages.html", **_shown(found, say, first=not before, notice=_told(found, sent, say)))
+    return page(
+        "desk/messages.html",
+        **_shown(found, say, house.ways, first=not before, notice=_told(found, sent, say)),
+    )
 
 
 @router.post("/staff/patients/{patient_id}/messages/{message_id}/again")
 @access("professional", Level.high, patient_data=True)
 def send_again(
-    patient_id: UUID, message_id: MessageId, db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen
+    patient_id: UUID,
+    message_id: MessageId,
+    db: Db,
+    who: Who,
+    now: Now,
+    page: Page,
+    say: Say,
+    seen: Seen,
+    house: TheHouse,
 ) -> Response:
     """Sends a letter again; pressed twice it goes once. Where it may not be, the page says why."""
     try:
@@ -58,7 +71,9 @@ def send_again(
         seen(patient_id, "messages.read", f"messages:{len(found.rows)}")
         said = say(letters.WHY_NOT[problem.code]) or say(_("Den trenger ikke å sendes på nytt."))
         return page(
-            "desk/messages.html", status=409, **_shown(found, say, first=True, notice=said, refused=True)
+            "desk/messages.html",
+            status=409,
+            **_shown(found, say, house.ways, first=True, notice=said, refused=True),
         )
     seen(patient_id, "message.again", f"message:{message_id}")
     return go(f"/staff/patients/{patient_id}/messages?sent={letter.id}")
@@ -66,7 +81,7 @@ def send_again(
 
 @router.get("/staff/messages")
 @access("professional", Level.high)
-def days(db: Db, who: Who, now: Now, page: Page, say: Say) -> HTMLResponse:
+def days(db: Db, who: Who, now: Now, page: Page, say: Say, house: TheHouse) -> HTMLResponse:
     """The letters of the person's units, today and the days before, in numbers."""
     today = local_day(now)
     units = worklists.units_of(db, who)
@@ -74,7 +89,7 @@ def days(db: Db, who: Who, now: Now, page: Page, say: Say) -> HTMLResponse:
     whole = found[0].days[today] if len(found) == 1 else worklists.day_of(db, units, today)
     return page(
         "desk/days.html",
-        post=letters.banner(worklists.standing(db, now), say),
+        post=letters.banner(worklists.standing(db, now, house.ways.by_receipt), say, house.ways),
         lead_words=letters.day_in_words(whole, say),
         units=found,
         groups=[(key, say(word)) for key, word in letters.GROUPS.items()],
@@ -87,7 +102,16 @@ def days(db: Db, who: Who, now: Now, page: Page, say: Say) -> HTMLResponse:
 @router.get("/staff/messages/{unit_id}/{day}/{group}")
 @access("professional", Level.high, patient_data=True)
 def people(
-    unit_id: UUID, day: date, group: str, db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen
+    unit_id: UUID,
+    day: date,
+    group: str,
+    db: Db,
+    who: Who,
+    now: Now,
+    page: Page,
+    say: Say,
+    seen: Seen,
+    house: TheHouse,
 ) -> HTMLResponse:
     """The people behind a number of the days."""
     if group not in GROUPS:
@@ -103,7 +127,7 @@ def people(
             "kind": say(MESSAGE_KINDS[letter.kind]),
             "about": letters.about(letter, say),
             "to": letter.relative.name if letter.relative else "",
-            "became": letters.became(letter, say),
+            "became": letters.became(letter, say, house.ways),
         }
         for letter, patient in whose
         if patient
@@ -112,11 +136,11 @@ def people(
 
 
 def _shown(
-    found: Letters, say: Sentences, *, first: bool, notice: str, refused: bool = False
+    found: Letters, say: Sentences, ways: Ways, *, first: bool, notice: str, refused: bool = False
 ) -> dict[str, Any]:
     return {
         "patient": found.patient,
-        "lines": [letters.line(one, say, may_send=found.follows) for one in found.rows],
+        "lines": [letters.line(one, say, ways, may_send=found.follows) for one in found.rows],
         "first": first,
         "next": f"/staff/patients/{found.patient.id}/messages?before={found.next}" if found.next else None,
         "notice": notice,

@@ -22,7 +22,7 @@ from web.desk import letters
 from web.desk.words import Say, Sentences
 from web.desk.words.plans import PLAN_STATES
 from web.house import pages
-from web.house.deps import Audit, Db, Now, Page, Pages, Posted, Seen, Who, new_router
+from web.house.deps import Audit, Db, Now, Page, Pages, Posted, Seen, TheHouse, Who, new_router
 from web.house.security import access
 from web.house.words import _
 
@@ -64,14 +64,22 @@ class Line:
 @router.get("/staff")
 @access("professional", Level.high, patient_data=True)
 def worklist(
-    db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen, show: Filter = "all", after: str = ""
+    db: Db,
+    who: Who,
+    now: Now,
+    page: Page,
+    say: Say,
+    seen: Seen,
+    house: TheHouse,
+    show: Filter = "all",
+    after: str = "",
 ) -> HTMLResponse:
     """Red first, oldest first."""
     found = worklists.worklist(db, who, filter=show, after=after or None, now=now)
     seen.each((row.patient.id for row in found.rows), "worklist.read", f"cases:{len(found.rows)}")
     return page(
         "desk/worklist.html",
-        post=letters.banner(worklists.standing(db, now), say),
+        post=letters.banner(worklists.standing(db, now, house.ways.by_receipt), say, house.ways),
         lines=_lines(db, found.rows, who.id, say, now),
         counts=found.counts,
         filters=[

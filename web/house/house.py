@@ -16,6 +16,7 @@ from companion.clock import Clock
 from companion.crypto import KeyRing
 from companion.settings import Settings
 from notifications.channels.sms.settings import TwilioSettings
+from notifications.ways import Ways, discover
 from web.house.security import Cookies
 from web.house.settings import WebSettings
 
@@ -40,6 +41,8 @@ class House:
     demo: bool = False
     personas: tuple[Any, ...] = ()
     twilio: TwilioSettings = field(default_factory=TwilioSettings)
+    # The ways letters go, for what they are called and how long they are waited for.
+    ways: Ways = field(default_factory=discover)
     # Our public key for push; empty when nothing can go that way.
     push_key: str = ""
     service_worker: Path | None = None

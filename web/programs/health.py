@@ -33,11 +33,12 @@ def healthz(slots: Slots) -> Callable[[Request], Awaitable[Response]]:
 def readyz(db: Db, house: TheHouse, now: Now) -> Response:
     """The database answers and the dispatcher was here within two minutes; and whether the post gets away.
 
-    A provider that is down is told (`alarm`, `circuit`, `push_refused`, `slow`) and is no reason to take the pages from people.
+    A provider that is down is told (`alarm`, `circuit`, `resting`, `push_refused`, `slow`), and is no reason to take the
+    pages from people.
     """
     try:
         last = db.scalar(select(func.max(Heartbeat.at)))
-        post = standing(db, now)
+        post = standing(db, now, house.ways.by_receipt)
     except SQLAlchemyError:
         db.rollback()
         return JSONResponse({"database": "away", "dispatcher": "unknown"}, 503)
@@ -47,7 +48,8 @@ def readyz(db: Db, house: TheHouse, now: Now) -> Response:
         "database": "ok",
         "dispatcher": "ok" if seen else "away",
         "circuit": post.circuit,
-        "push_refused": post.push_refused,
+        "push_refused": "push" in post.resting,
+        "resting": post.resting,
         "slow": post.slow,
         "due": post.due,
         "alarm": alarm,

@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from notifications.heard import keep_event
 from notifications.models import Delivery
-from notifications.receipts import keep_event
 
 
 def keep_ack(db: Session, attempt_id: str, *, now: datetime) -> None:

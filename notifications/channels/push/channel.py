@@ -148,7 +148,7 @@ class PushChannel:
                 log.warning("push_device_refused", code=one.code)
                 service, whose = origin[one.device_id], devices.forget(db, [one.device_id])
                 if service not in believed and self._not_believed(service, whose):
-                    circuit.stop_push(db, one.code, parcel.started_at)
+                    circuit.rest(db, "push", one.code, parcel.started_at)
         if gone:
             log.info("push_devices_gone", devices=len(gone))
 

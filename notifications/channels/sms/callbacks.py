@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from sqlalchemy.orm import Session
 from twilio.request_validator import RequestValidator
 
-from notifications.receipts import keep_event, keep_inbound, plain
+from notifications.heard import keep_event, keep_inbound, plain
 
 
 def genuine(tokens: Sequence[str], url: str, params: dict[str, list[str]], signature: str) -> bool:

@@ -13,10 +13,12 @@ from companion.rules.delivery_codes import CODES
 from companion.use_cases.messages.again import Sent
 from companion.worklists.letters import GROUPS, Tally, why_not_wanted
 from companion.worklists.post import Alarm, PostStanding
+from notifications.ways import discover
 from web.desk import letters
 from web.desk.letters import Banner, banner, became, day_in_words, line
 from web.desk.words import Sentences
 
+WAYS = discover()
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 SOON, MORNING = NOW + timedelta(minutes=5), datetime(2026, 11, 25, 7, 0, tzinfo=UTC)
 OWN = (
@@ -58,7 +60,7 @@ def test_nothing_is_without_words(say: Sentences) -> None:
             one = letter(
                 state, channel=channel, error_code=code or None, waiting_since=waits, next_attempt_at=at
             )
-            found = became(one, say)
+            found = became(one, say, WAYS)
             assert re.match(STEM, found.said), (state, channel, code, found.said)
             assert found.todo == "" or re.match(STEM, found.todo), found.todo
             assert "_" not in found.said + found.todo
@@ -126,7 +128,7 @@ def test_nothing_is_without_words(say: Sentences) -> None:
     ],
 )
 def test_the_sentence(say: Sentences, one: Message, said: str, todo: str) -> None:
-    found = became(one, say)
+    found = became(one, say, WAYS)
     assert (found.said.replace("\N{NO-BREAK SPACE}", " "), found.todo) == (said, todo)
 
 
@@ -173,7 +175,7 @@ REASONS: list[tuple[str, dict[str, object]]] = [
 def test_why_it_was_not_sent(say: Sentences, code: str, values: dict[str, object]) -> None:
     one = letter("cancelled", settled_at=NOW, **values)
     assert why_not_wanted(one) == code
-    assert became(one, say).said == f"Ikke sendt: {letters.NOT_WANTED[code]}."
+    assert became(one, say, WAYS).said == f"Ikke sendt: {letters.NOT_WANTED[code]}."
 
 
 def test_every_reason_is_tried() -> None:
@@ -189,45 +191,45 @@ def sent(one: Message, **facts: bool) -> Sent:
 
 def test_a_line_with_a_button_says_so(say: Sentences) -> None:
     one = letter("undelivered", error_code="30003", check_in=check_in(day=14))
-    shown = line(sent(one), say, may_send=True)
+    shown = line(sent(one), say, WAYS, may_send=True)
     assert (shown.kind, shown.to, shown.how, shown.again) == ("Spørsmål", "Kari Nilsen", "SMS", True)
     assert shown.about.startswith("Dag 14")
     assert shown.became.todo == "Send på nytt, eller ring."
-    assert not line(sent(one), say, may_send=False).again
+    assert not line(sent(one), say, WAYS, may_send=False).again
 
 
 def test_a_corrected_number_and_an_operators_fault_say_what_helps(say: Sentences) -> None:
     wrong_number = letter("failed", error_code="21211", check_in=check_in(day=14))
-    assert line(sent(wrong_number), say, may_send=True).became.todo == (
+    assert line(sent(wrong_number), say, WAYS, may_send=True).became.todo == (
         "Nummeret er i orden nå. Send på nytt, eller ring."
     )
     no_words = letter("failed", error_code="no_words", check_in=check_in(day=14))
-    assert line(sent(no_words), say, may_send=True).became.todo.startswith("Si fra til den som drifter")
+    assert line(sent(no_words), say, WAYS, may_send=True).became.todo.startswith("Si fra til den som drifter")
 
 
 def test_where_there_is_no_button_the_reason_stands(say: Sentences) -> None:
     opted_out = letter("failed", error_code="21610", check_in=check_in(day=14))
     opted_out.patient = kari(phone="+4740000001", phone_state="opted_out")
-    shown = line(sent(opted_out), say, may_send=True)
+    shown = line(sent(opted_out), say, WAYS, may_send=True)
     assert (shown.again, shown.why_not) == (False, "Personen har svart STOPP. Avtal om vi skal ringe.")
     relative = letter("failed", kind="relative_invited", patient=None, relative=Relative(name="Anne"))
     relative.relative_id = uuid4()
-    assert line(sent(relative, founded=False), say, may_send=True).why_not.startswith("Samtykket")
-    assert line(sent(letter("delivered", settled_at=NOW)), say, may_send=True).why_not == ""
+    assert line(sent(relative, founded=False), say, WAYS, may_send=True).why_not.startswith("Samtykket")
+    assert line(sent(letter("delivered", settled_at=NOW)), say, WAYS, may_send=True).why_not == ""
 
 
 def test_what_somebody_has_seen_to_asks_for_nothing(say: Sentences) -> None:
     one = letter("undelivered", error_code="30003", check_in=check_in(day=14))
-    assert line(sent(one), say, may_send=True).became.tone == "wait"
+    assert line(sent(one), say, WAYS, may_send=True).became.tone == "wait"
     for fact in ("again", "overtaken"):
-        shown = line(sent(one, **{fact: True}), say, may_send=True)
+        shown = line(sent(one, **{fact: True}), say, WAYS, may_send=True)
         assert (shown.again, shown.became.tone, bool(shown.why_not)) == (False, "", True)
 
 
 @pytest.mark.parametrize("kind", MESSAGE_KINDS)
 def test_every_kind_and_every_state_makes_a_line(say: Sentences, kind: str) -> None:
     for state in MESSAGE_STATES:
-        shown = line(sent(letter(state, kind=kind, settled_at=NOW)), say, may_send=True)
+        shown = line(sent(letter(state, kind=kind, settled_at=NOW)), say, WAYS, may_send=True)
         assert shown.kind
         assert "%(" not in shown.became.said
 
@@ -254,9 +256,9 @@ def test_every_state_is_counted_once() -> None:
 
 
 def standing(
-    alarm: Alarm | None = None, circuit: str = "closed", push_refused: bool = False, slow: int = 0
+    alarm: Alarm | None = None, circuit: str = "closed", resting: tuple[str, ...] = (), slow: int = 0
 ) -> PostStanding:
-    return PostStanding(0, None, None, circuit, None, push_refused, slow, alarm)
+    return PostStanding(0, None, None, circuit, None, resting, slow, alarm)
 
 
 @pytest.mark.parametrize(
@@ -266,16 +268,16 @@ def standing(
         (standing(Alarm(12, 14)), ("12 skulle vært sendt. Ingen er sendt på 14 minutter.", "red")),
         (standing(Alarm(1, 180), "open"), ("1 skulle vært sendt. Ingen er sendt på 3 timer.", "red")),
         (standing(Alarm(3, 4 * 24 * 60)), ("3 skulle vært sendt. Ingen er sendt på 4 dager.", "red")),
-        (standing(circuit="open", push_refused=True), ("Leverandøren svarer ikke.", "warn")),
+        (standing(circuit="open", resting=("push",)), ("Leverandøren svarer ikke.", "warn")),
         (standing(circuit="probing"), ("Leverandøren svarer ikke.", "warn")),
-        (standing(push_refused=True), ("Varsler på telefonen er stoppet.", "warn")),
+        (standing(resting=("push",)), ("Varsler på telefonen er stoppet.", "warn")),
         (
-            standing(push_refused=True, slow=7),
+            standing(resting=("push",), slow=7),
             ("7 SMS er sendt, men ser ikke ut til å komme fram.", "warn"),
         ),
     ],
 )
 def test_the_banner(say: Sentences, post: PostStanding, shown: tuple[str, str] | None) -> None:
-    found: Banner | None = banner(post, say)
+    found: Banner | None = banner(post, say, WAYS)
     assert (found and (found.title, found.tone)) == shown
     assert found is None or found.text

@@ -24,6 +24,7 @@ from notifications.channels.push import devices, vapid
 from notifications.channels.push.settings import VapidSettings
 from notifications.models import Delivery, ProviderEvent, PushSubscription
 from notifications.receipts import apply_events
+from notifications.ways import discover
 from tests.pages.at_home import AtHome, at_home
 from tests.pages.client import PageClient
 from web.app import create_app
@@ -406,7 +407,7 @@ def test_a_device_that_has_shown_it_says_so_without_a_session(
         answer = browser.as_nobody().raw("POST", "/hooks/push/ack", content=json.dumps({"id": attempt_id}))
         assert (answer.status_code, answer.content) == (204, b"")
     with Session(engine) as db:
-        assert apply_events(db, clock.now()) == 1
+        assert apply_events(db, clock.now(), discover()) == 1
         assert db.scalars(select(Message.state).where(Message.dedupe_key == "p")).one() == "delivered"
         db.commit()
 

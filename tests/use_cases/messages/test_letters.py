@@ -252,7 +252,7 @@ def test_among_a_hundred_thousand_letters_every_read_finds_its_index(
         ),
         "letters": (lambda: worklists.letters(db, sofia, kari_id, now=NOON), "ix_message_person"),
         "case": (lambda: worklists.case(db, sofia, kari_id, now=NOON), "ix_message_person"),
-        "standing": (lambda: worklists.standing(db, NOON), "ix_message_queued"),
+        "standing": (lambda: worklists.standing(db, NOON, ("sms",)), "ix_message_queued"),
         "sent lately": (lambda: message.sent_lately(db, claimed, NOON), "ix_message_person"),
     }
     for name, (read, index) in reads.items():
@@ -281,15 +281,15 @@ def test_the_desk_in_few_queries(db: Session, ward: SmallWard, sofia: Actor) -> 
         units = worklists.units_of(db, sofia)
         worklists.report(db, units, last=TODAY)
         worklists.day_of(db, units, TODAY)
-        return worklists.standing(db, NOON)
+        return worklists.standing(db, NOON, ("sms",))
 
     reads: dict[str, tuple[Callable[[], object], int]] = {
         "the page of the days": (days, 5),
         "people": (lambda: worklists.people(db, sofia, unit_id, TODAY, "waiting", now=NOON), 1),
         "letters": (lambda: worklists.letters(db, sofia, kari_id, now=NOON), 2),
-        "standing": (lambda: worklists.standing(db, NOON), 1),
+        "standing": (lambda: worklists.standing(db, NOON, ("sms",)), 1),
         "worklist with its banner": (
-            lambda: (worklists.worklist(db, sofia, now=NOON), worklists.standing(db, NOON)),
+            lambda: (worklists.worklist(db, sofia, now=NOON), worklists.standing(db, NOON, ("sms",))),
             MOST_QUERIES,
         ),
         "case": (lambda: worklists.case(db, sofia, kari_id, now=NOON), MOST_QUERIES),
