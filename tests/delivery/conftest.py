@@ -17,6 +17,8 @@ from notifications.ways import Ways
 from tests.use_cases.small_ward import SmallWard
 
 MakeDispatcher = Callable[..., Dispatcher]
+# What holds in a life of the post tells what it saw when it does not.
+pytest.register_assert_rewrite("tests.delivery.post_life", "tests.delivery.post_world")
 
 
 @pytest.fixture

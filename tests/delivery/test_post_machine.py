@@ -80,7 +80,5 @@ def test_the_post_keeps_its_promises_where_it_once_did_not(
     life: type[Post], steps: Callable[[Retold], None]
 ) -> None:
     told = life()
-    try:
-        steps(Retold(told))
-    finally:
-        told.teardown()
+    steps(Retold(told))
+    told.teardown()
