@@ -179,7 +179,7 @@ def test_told_to_stop_it_finishes_what_is_in_flight(
 
 def test_the_doors_say_what_is_wrong(server: TwilioLike, database_url: str) -> None:
     process = start(server, database_url, "tick", "--now", "yesterday")
-    assert "2026-11-13T10:00:00+01:00" in process.communicate(timeout=30)[1]
+    assert "2026-11-10T09:00:00+01:00" in process.communicate(timeout=30)[1]
     assert process.returncode == 2
     status = start(server, database_url, "status", "--json")
     out, _ = status.communicate(timeout=30)
