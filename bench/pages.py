@@ -108,7 +108,8 @@ def _town(databases: Databases, patients: int, shelf: Path) -> Iterator[Town]:
         }
         readings[DEEP] = [readers.deepest(running.url, readings[FIRST][0])]
         town = Town(databases, here, url, running, readings)
-        crowd.send(running, Order(running.url, AT_ONCE, visits=_all_once(readings), seconds=1))
+        # One after the other: here nobody is to wait for somebody who reads a larger page.
+        crowd.send(running, Order(running.url, 1, visits=_all_once(readings), seconds=1))
         yield town
     databases.drop(url)
 
