@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import aiohttp
@@ -42,7 +42,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Rush:
-    """What came of it. Times are milliseconds; `cpu` is the server's processor time for each request."""
+    """What came of it. Times are milliseconds; `cpu` and `client_cpu` are the processor time of both sides for each request.
+
+    `turned_away`: visits answered with 503, which count for nothing else.
+    """
 
     seconds: float
     requests: int
@@ -50,6 +53,8 @@ class Rush:
     p50: float
     p95: float
     p99: float
+    client_cpu: float
+    turned_away: int
     cpu: float = 0.0
 
     @property
@@ -65,6 +70,7 @@ class Crowd:
     order: Order
     took: list[float] = field(default_factory=list)
     people: int = 0
+    turned_away: int = 0
 
     async def answer(self, links: Iterator[str]) -> None:
         """One person after the other, each with a phone and connections of their own."""
@@ -87,8 +93,11 @@ class Crowd:
             method, self.order.url + visit.path, data=visit.fields, headers=headers, allow_redirects=False
         ) as answer:
             await answer.read()
-        self.took.append(perf_counter() - began)
-        if answer.status != 200:
+        if answer.status == 200:
+            self.took.append(perf_counter() - began)
+        elif answer.status == 503:
+            self.turned_away += 1
+        else:
             raise Stuck(f"{answer.status} from {method} {without_ids(visit.path)}")
 
 
@@ -107,16 +116,25 @@ async def rush(order: Order) -> dict[str, Any]:
     crowd = Crowd(order)
     print("ready", flush=True)
     await loop.run_in_executor(None, sys.stdin.readline)
-    began = perf_counter()
+    began, used = perf_counter(), process_time()
     if order.visits:
         visits, until = _again_and_again(order.visits), began + order.seconds
         await asyncio.gather(*(crowd.look(visits, until) for _ in range(order.at_once)))
     else:
         links = iter(order.links)
         await asyncio.gather(*(crowd.answer(links) for _ in range(order.at_once)))
-    seconds = perf_counter() - began
+    if not crowd.took:
+        raise Stuck("nobody was answered")
+    seconds, each = perf_counter() - began, (process_time() - used) * 1000 / len(crowd.took)
     shares = {f"p{share}": percentile(crowd.took, share / 100) * 1000 for share in (50, 95, 99)}
-    return {"seconds": seconds, "requests": len(crowd.took), "people": crowd.people, **shares}
+    return {
+        "seconds": seconds,
+        "requests": len(crowd.took),
+        "people": crowd.people,
+        "client_cpu": each,
+        "turned_away": crowd.turned_away,
+        **shares,
+    }
 
 
 def _again_and_again(visits: Sequence[Visit]) -> Iterator[Visit]:

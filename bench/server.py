@@ -14,7 +14,7 @@ from time import monotonic
 from urllib.error import URLError
 from urllib.request import urlopen
 
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 _LOOK_EVERY = 0.05
 _TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -80,10 +80,11 @@ def measure(
     return Part(
         "ten",
         "Ten o'clock: whole check-ins from the SMS to the ending ÷ a bare FastAPI route",
-        f"{each * rounds} people a line: link, birth date, six questions (four of their own, two about measures), look over,"
-        " send; each phone on connections of its own and with Chromium's headers, nobody stops to think; documents and what htmx"
-        f" fetches are counted, files are not. Bare: plain `def`, 5 kB of HTML, uvloop and httptools, {bare_seconds:g} s a run."
-        " One client process of aiohttp on uvloop shares the machine; CPU is the web processes' alone; rounds interleaved,"
+        f"{each * rounds} people a line ({each} a round, so never more at once): link, birth date, six questions (four of their"
+        " own, two about measures), look over, send; each phone on connections of its own and with Chromium's headers, nobody"
+        " stops to think; documents and what htmx fetches are counted, files are not. Bare: plain `def`, 5 kB of HTML, uvloop"
+        f" and httptools, {bare_seconds:g} s a run. One client process of aiohttp on uvloop shares the machine; CPU is the web"
+        " processes' (and the client's) alone, PostgreSQL's comes on top; rounds interleaved,"
         f" percentiles are medians of the rounds'.{refused}",
         [*_speeds(bare, houses), *map(_requests_each, houses)],
     )
@@ -97,7 +98,10 @@ def look_at_bare(limit: Server, at_once: int, seconds: float) -> Rush:
 def note(rushes: Sequence[Rush]) -> str:
     """What else a line says: processor time and how long requests took."""
     p50, p95, p99 = (median(getattr(rush, name) for rush in rushes) for name in ("p50", "p95", "p99"))
-    return f"{median(cpu(rushes)):.2f} ms CPU a request, p50/p95/p99 {p50:.0f}/{p95:.0f}/{p99:.0f} ms"
+    theirs = median(rush.client_cpu for rush in rushes)
+    said = f"{median(cpu(rushes)):.2f} ms CPU a request (client {theirs:.2f}), p50/p95/p99 {p50:.0f}/{p95:.0f}/{p99:.0f} ms"
+    turned_away = sum(rush.turned_away for rush in rushes)
+    return f"{said}, {turned_away} answered with 503" if turned_away else said
 
 
 def rates(rushes: Sequence[Rush]) -> list[float]:

@@ -20,6 +20,8 @@ from companion.clock import SystemClock
 from companion.db import make_engine
 from companion.models import Patient
 
+# They start servers, a browser and the phones' own process; how long that takes is no promise.
+pytestmark = pytest.mark.timeout(300)
 FORM = (
     '<form method="post" action="{action}"><input type="hidden" name="csrf_token" value="t">{inside}</form>'
 )
