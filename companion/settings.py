@@ -1,15 +1,27 @@
 """What the domain reads from the environment (`COMPANION_*`)."""
 
 from collections.abc import Iterator
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import SecretStr, ValidationError
+from pydantic import BeforeValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from companion.errors import Misconfigured
 from companion.rules.access import Level
 
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
+
+
+def _by_name(given: object) -> object:
+    if isinstance(given, Level):
+        return given
+    if given in Level.__members__:
+        return Level[str(given)]
+    raise ValueError(f"must be one of {', '.join(Level.__members__)}")
+
+
+# In the environment a level is written as the house calls it.
+NamedLevel = Annotated[Level, BeforeValidator(_by_name)]
 Environment = Literal["production", "test", "demo"]
 
 # Keys for invented people only: `production` refuses to start without its own.
@@ -27,9 +39,8 @@ class Settings(BaseSettings):
     index_key: SecretStr = SecretStr("")
     public_url: str = "http://127.0.0.1:8000"
     product_name: str = "Følge"
-    sms_sender: str = "Folge"
-    level_passport: Level = Level.high
-    level_check_in: Level = Level.code
+    level_passport: NamedLevel = Level.high
+    level_check_in: NamedLevel = Level.code
 
     def require(self) -> "Settings":
         """Itself, ready to use. Raises `Misconfigured` when production lacks its keys."""
@@ -74,4 +85,4 @@ def _problems(kind: type[BaseSettings], wrong: ValidationError) -> Iterator[str]
     # Never what was given: it may be a secret.
     for error in wrong.errors(include_input=False, include_context=False, include_url=False):
         name = "_".join(str(part) for part in error["loc"]).upper()
-        yield f"{name if name.startswith(prefix) else prefix + name}: {error['msg']}"
+        yield f"{name if name.startswith(prefix) else prefix + name}: {error['msg'].removeprefix('Value error, ')}"

@@ -28,7 +28,8 @@ class WebSettings(BaseSettings):
     # How long a person waits for a provider before we say that it does not answer.
     oidc_seconds: float = Field(6, gt=0)
 
-    video: Literal["room", "jitsi", "whereby", "livekit"] = "room"
+    # There is no other yet, and asking for one must not look as if there were.
+    video: Literal["room"] = "room"
     turn_urls: str = ""
     turn_secret: SecretStr = SecretStr("")
 
