@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
-from companion.use_cases.messages.letter import Letter
-from companion.use_cases.sign_in import Words
-
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from companion.settings import Settings as CompanionSettings
+    from companion.use_cases.messages.letter import Letter
+    from companion.use_cases.sign_in import Words
     from notifications.finding import Finding
     from notifications.settings import Settings
 
@@ -197,11 +196,13 @@ class Way(Protocol):
     states: Mapping[str, str]
     words: Path
 
-    def reaches(self, db: Session, letters: Sequence[Letter], now: datetime, /) -> Mapping[int, To]:
+    def reaches(self, db: "Session", letters: "Sequence[Letter]", now: datetime, /) -> Mapping[int, To]:
         """Where those of the letters go whose people can be reached in this way now, by letter; in few statements."""
         ...
 
-    def wrap(self, letter: Letter, words: Words | None, to: To, attempt_id: str, frame: Frame, /) -> Wrapped:
+    def wrap(
+        self, letter: "Letter", words: "Words | None", to: To, attempt_id: str, frame: Frame, /
+    ) -> Wrapped:
         """The letter in words."""
         ...
 

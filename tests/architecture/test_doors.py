@@ -31,7 +31,7 @@ DOORS: dict[str, set[str]] = {
     "notifications nonsense": set(),
     "notifications vapid": {"pydantic_settings", "cryptography"},
     "notifications status --json": RECORDS | {"structlog"},
-    "notifications doctor": RECORDS | {"structlog", "alembic", "phonenumbers", "holidays"},
+    "notifications doctor": RECORDS | {"structlog", "alembic", "phonenumbers", "holidays", "jinja2", "babel"},
     "web --help": set(),
     "web nonsense": set(),
 }
