@@ -147,6 +147,9 @@ def _not_delivered(
     if newer_attempt:
         # Another one is under way or has ended: what became of that one counts.
         return
+    if message.state in ("unknown", "delivery_unknown"):
+        # In doubt no more: it goes once more, or somebody is told what is certain.
+        letters.settle_doubts(db, message.id, now)
     following = ways.next(delivery.channel)
     if following and message.state in _STILL_WANTED:
         by_next_way(message, following, now)

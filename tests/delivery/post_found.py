@@ -80,3 +80,22 @@ def a_letter_that_never_arrived_does_not_fill_the_week(state: Retold) -> None:
     state.is_reached_otherwise(how=1, who=1)
     state.answers_on_the_web(postponed=True, who=0)
     state.days_go_by(days=3)
+
+
+@found
+def a_letter_in_doubt_of_which_we_are_told_that_it_did_not_arrive(state: Retold) -> None:
+    """It is sent once more, and nobody is asked any longer whether it may have arrived."""
+    state.kari_goes_home(start="2026-11-10T10:00:00+01:00", template="stroke", way="sms")
+    state.the_provider_s_list(away=True, hidden=False)
+    state.the_provider_s_list(away=True, hidden=True)
+    state.asks_for_a_code(who=0)
+    state.between_claim_and_settle(days=2, late=True, outcome="accepted", then=16, what="death")
+    state.days_go_by(days=1)
+    state.the_provider_tells(
+        at_once=True,
+        code="30003",
+        own_id=True,
+        statuses=["nonsense", "undelivered", "nonsense"],
+        times=1,
+        which=8,
+    )
