@@ -128,7 +128,7 @@ def create_app(
         _check(router.routes)
         app.include_router(router)
     pages_at_once = Slots(web.in_flight, seconds)
-    app.add_route("/healthz", health.healthz(pages_at_once))
+    app.add_api_route("/healthz", health.healthz(pages_at_once), response_model=None)
     app.mount("/static", Assets(directory=_STATIC, check_dir=False))
     app.add_middleware(Compressed)
     errors.register(app)

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import cast
 
-from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,10 +18,10 @@ from web.house.slots import Slots
 router = new_router()
 
 
-def healthz(slots: Slots) -> Callable[[Request], Awaitable[Response]]:
+def healthz(slots: Slots) -> Callable[[], Awaitable[Response]]:
     """Whether pages can be answered: not when all have hung for ten seconds. Itself it needs no slot, thread or database."""
 
-    async def answer(_request: Request) -> Response:
+    async def answer() -> Response:
         return JSONResponse({"status": "stuck"}, 503) if slots.stuck else JSONResponse({"status": "ok"})
 
     return answer
