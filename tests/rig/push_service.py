@@ -252,9 +252,9 @@ def serving(app: web.Application) -> Iterator[str]:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    started.wait(10)
+    assert started.wait(120)
     try:
         yield urls[0]
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join()

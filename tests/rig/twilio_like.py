@@ -139,7 +139,7 @@ class TwilioLike:
         """How many messages each number has received."""
         return Counter(one.form["To"] for one in self.taken)
 
-    def wait_for(self, wanted: Callable[[], bool], seconds: float = 30) -> None:
+    def wait_for(self, wanted: Callable[[], bool], seconds: float = 120) -> None:
         """Returns when it is so; asked again after every request."""
         with self._news:
             assert self._news.wait_for(wanted, seconds), "it never came to that"
@@ -493,12 +493,12 @@ def running(server: TwilioLike) -> Iterator[TwilioLike]:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(120)
     try:
         yield server
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join()
 
 
 # --- as a process of its own --------------------------------------------------------------------------------------------
@@ -564,7 +564,7 @@ def process(**doings: Any) -> Iterator[Remote]:
         remote.close()
     finally:
         child.terminate()
-        child.communicate(timeout=10)
+        child.communicate()
 
 
 class _Door:
