@@ -1,9 +1,15 @@
-"""A real server on a free port, and real browsers: one process per person."""
+"""A real server on a free port, and real browsers: one for all telephones of a file, one for all desks."""
 
+import fcntl
+import os
+import shutil
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -11,6 +17,7 @@ import uvicorn
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    Locator,
     Page,
     Playwright,
     ViewportSize,
@@ -23,6 +30,7 @@ from sqlalchemy import Engine
 from companion.clock import ShiftedClock, SystemClock
 from companion.settings import Settings
 from notifications.channels.push.settings import VapidSettings
+from tests.browser.demo_room import running
 from web.app import create_app
 from web.house.settings import WebSettings
 
@@ -34,7 +42,6 @@ CHROMIUM_ARGS = [
     "--use-fake-device-for-media-stream",
     "--allow-loopback-in-peer-connection",
 ]
-ALLOW_CAMERA = "--use-fake-ui-for-media-stream"
 # Browsers are waited for as long as a busy machine may need; what never comes is the test's own time limit's business.
 IN_A_BROWSER = [pytest.mark.browser, pytest.mark.timeout(600)]
 PATIENCE = 120_000
@@ -43,19 +50,51 @@ PHONE: ViewportSize = {"width": 360, "height": 740}
 DESK: ViewportSize = {"width": 1280, "height": 800}
 
 
+class Chromiums:
+    """Two browsers, each started when it is first asked for."""
+
+    def __init__(self, driver: Playwright) -> None:
+        self._driver = driver
+        self._started: dict[str, Browser] = {}
+
+    def of(self, size: ViewportSize) -> Browser:
+        """The browser of those with a screen of that size."""
+        kind = "desk" if size == DESK else "phone"
+        if kind not in self._started:
+            launch = self._driver.chromium.launch
+            self._started[kind] = launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        return self._started[kind]
+
+    def forget(self) -> None:
+        """Every window is closed, with all that was in it."""
+        for browser in self._started.values():
+            for context in browser.contexts:
+                context.close()
+
+    def close(self) -> None:
+        """Both end."""
+        for browser in self._started.values():
+            browser.close()
+
+
 @dataclass(frozen=True)
 class Machine:
-    """Somebody's own browser."""
+    """Somebody's own machine; `camera`: whether they said yes when asked for camera and microphone."""
 
-    browser: Browser
+    chromiums: Chromiums
     url: str
+    camera: bool = True
 
     def window(
         self, size: ViewportSize = PHONE, *, session: str | None = None, scripts: bool = True
     ) -> BrowserContext:
         """A fresh profile with a window of that size; `session`: the secret of somebody already signed in."""
-        context = self.browser.new_context(
-            viewport=size, locale="nb-NO", base_url=self.url, java_script_enabled=scripts
+        context = self.chromiums.of(size).new_context(
+            viewport=size,
+            locale="nb-NO",
+            base_url=self.url,
+            java_script_enabled=scripts,
+            permissions=["camera", "microphone"] if self.camera else None,
         )
         context.set_default_timeout(PATIENCE)
         if session:
@@ -64,6 +103,12 @@ class Machine:
 
 
 Machines = Callable[..., Machine]
+
+
+def go(what: Locator) -> None:
+    """Clicks, and waits for the page that leads to; without, the next step might still be taken on this one."""
+    with what.page.expect_event("load"):
+        what.click()
 
 
 def until(page: Page, so: Callable[[], bool]) -> None:
@@ -118,16 +163,46 @@ def playwright() -> Iterator[Playwright]:
         yield driver
 
 
+@pytest.fixture(scope="module")
+def both_chromiums(playwright: Playwright) -> Iterator[Chromiums]:
+    """The browsers of one file."""
+    both = Chromiums(playwright)
+    yield both
+    both.close()
+
+
 @pytest.fixture
-def machines(playwright: Playwright, live_server: str) -> Iterator[Machines]:
-    """Starts a Chromium of its own for each person; `camera=False`: they say no when asked for camera and microphone."""
-    browsers: list[Browser] = []
+def chromiums(both_chromiums: Chromiums) -> Iterator[Chromiums]:
+    """They forget everything after each test."""
+    yield both_chromiums
+    both_chromiums.forget()
 
-    def start(*, camera: bool = True) -> Machine:
-        args = [*CHROMIUM_ARGS, ALLOW_CAMERA] if camera else CHROMIUM_ARGS
-        browsers.append(playwright.chromium.launch(executable_path=CHROMIUM, args=args))
-        return Machine(browsers[-1], live_server)
 
-    yield start
-    for browser in browsers:
-        browser.close()
+@pytest.fixture
+def machines(chromiums: Chromiums, live_server: str) -> Machines:
+    """A machine for each person; `camera=False`: they say no when asked for camera and microphone."""
+    return lambda *, camera=True: Machine(chromiums, live_server, camera)
+
+
+@pytest.fixture(scope="session")
+def ward(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The invented ward as a newcomer's first start leaves it: a file to copy, made once for all processes of a run."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    made = folder / "ward.sqlite3"
+    with (folder / "ward.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            _first_start(sqlite_template, folder, made)
+    return made
+
+
+def _first_start(template: Path, folder: Path, made: Path) -> None:
+    lived_in, fresh = folder / "lived-in.sqlite3", folder / "ward.sqlite3.new"
+    shutil.copyfile(template, lived_in)
+    with running(f"sqlite:///{lived_in}"):
+        pass
+    with closing(sqlite3.connect(lived_in)) as whole:
+        whole.execute("VACUUM INTO ?", (str(fresh),))
+    fresh.rename(made)

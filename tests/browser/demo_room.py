@@ -26,7 +26,7 @@ class Room:
 
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         asked = Request(self.url + path, posted.encode() if posted else None, headers)
-        with urlopen(asked, timeout=60) as answer:
+        with urlopen(asked, timeout=600) as answer:
             return json.load(answer)
 
     def phone(self, name: str) -> list[str]:
@@ -48,9 +48,21 @@ class Room:
 @contextmanager
 def running(database_url: str) -> Iterator[Room]:
     """Serves until the block ends; ready when it begins."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with kept_port() as port, _serving(database_url, port) as room:
+        yield room
+
+
+@contextmanager
+def kept_port() -> Iterator[int]:
+    """A port for a process to listen on; bound meanwhile, so that nobody else is given it. Only who listens is reached."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
+
+
+@contextmanager
+def _serving(database_url: str, port: int) -> Iterator[Room]:
     environment = {
         **os.environ,
         "COMPANION_ENVIRONMENT": "demo",
@@ -71,7 +83,7 @@ def running(database_url: str) -> Iterator[Room]:
         yield room
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(30)
+        server.wait()
         server.stdout.close()
 
 

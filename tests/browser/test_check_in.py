@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from companion.models import CheckIn, Message
 from companion.use_cases import sign_in
-from tests.browser.conftest import Machines
+from tests.browser.conftest import IN_A_BROWSER, Machines
 from tests.pages.at_home import AtHome, at_home
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = IN_A_BROWSER
 
 # Somebody who is well, whose measures are under way.
 WELL = ("Bra", "Ja, jeg er i gang", "Ja", "Nei", "0", "2")
@@ -72,6 +72,7 @@ def go_on(page: Page, button: str) -> None:
     before = heading(page)
     page.get_by_role("button", name=button, exact=True).click()
     expect(page.get_by_role("heading", level=1)).not_to_have_text(before)
+    page.wait_for_load_state()
 
 
 def say(page: Page, answers: tuple[str, ...] = WELL) -> None:

@@ -20,9 +20,9 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
-    Locator,
+    Error,
     Page,
-    Playwright,
+    Response,
     ViewportSize,
     expect,
 )
@@ -30,7 +30,7 @@ from starlette.routing import compile_path
 
 from companion.demo import GUESTS, PERSONAS
 from companion.rules.cadence import to_local
-from tests.browser.conftest import ALLOW_CAMERA, CHROMIUM, CHROMIUM_ARGS, DESK, IN_A_BROWSER, PATIENCE, PHONE
+from tests.browser.conftest import DESK, IN_A_BROWSER, PATIENCE, PHONE, Chromiums, go
 from tests.browser.demo_room import Room, running
 from web.app import ROUTERS
 from web.demo import routes as demo_routes
@@ -87,10 +87,20 @@ class House:
         self.places: dict[str, str] = {}
         self._browser = browser
         self._windows: dict[str, BrowserContext] = {}
+        self._pages: dict[tuple[str, bool, bool], Page] = {}
 
     @contextmanager
     def page(self, who: str, *, scripts: bool = True, dark: bool = False) -> Iterator[Page]:
-        """A new page of somebody signed in; nobody gets a fresh profile each time."""
+        """The page of somebody signed in, empty before and after; nobody comes without a cookie each time."""
+        kind = who, scripts, dark
+        page = self._pages.get(kind) or self._pages.setdefault(kind, self._opened(who, scripts, dark))
+        if not who:
+            page.context.clear_cookies()
+        page.set_viewport_size(PHONE)
+        yield page
+        page.goto("about:blank")
+
+    def _opened(self, who: str, scripts: bool, dark: bool) -> Page:
         state = self.window(who).storage_state() if who else None
         context = self._browser.new_context(
             viewport=PHONE,
@@ -99,10 +109,10 @@ class House:
             java_script_enabled=scripts,
             color_scheme="dark" if dark else "light",
             storage_state=state,
+            permissions=["camera", "microphone"],
         )
         context.set_default_timeout(PATIENCE)
-        yield context.new_page()
-        context.close()
+        return context.new_page()
 
     def window(self, who: str) -> BrowserContext:
         """Where somebody signed in; the first time they do it now, and `places` gets to know where that led them."""
@@ -112,7 +122,7 @@ class House:
             page = context.new_page()
             if persona := next((one for one in PERSONAS if one.name.startswith(who)), None):
                 page.goto("/demo")
-                page.get_by_role("main").get_by_role("button", name=persona.name).click()
+                go(page.get_by_role("main").get_by_role("button", name=persona.name))
             else:
                 page.goto(self.link(who))
                 expect(page).to_have_url(re.compile("/birth-date"))
@@ -135,18 +145,23 @@ class House:
     def open(self, stop: Stop, page: Page) -> None:
         """Goes there; it is the right page and not an error."""
         answers: list[int] = []
-        page.on(
-            "response",
-            lambda one: answers.append(one.status) if one.request.is_navigation_request() else None,
-        )
+
+        def answered(one: Response) -> None:
+            # What takes the page's place is as good as a page.
+            if one.request.is_navigation_request() or one.request.headers.get("hx-target", "").endswith(
+                "#page"
+            ):
+                answers.append(one.status)
+
+        page.on("response", answered)
         if stop.at:
             page.goto(stop.at.format_map(self.places))
         if stop.act:
             stop.act(self, page)
+        page.wait_for_url(lambda url: compile_path(stop.route)[0].match(urlsplit(url).path) is not None)
         expect(page.get_by_role("heading", level=1)).to_have_count(1)
+        page.remove_listener("response", answered)
         assert answers[-1] == stop.status
-        path = urlsplit(page.url).path
-        assert compile_path(stop.route)[0].match(path), f"{path} is not {stop.route}"
 
 
 def born(guest: str) -> date:
@@ -156,13 +171,7 @@ def born(guest: str) -> date:
 def type_birth_date(page: Page, birth: date) -> None:
     for label, value in (("Dag", birth.day), ("Måned", birth.month), ("År", birth.year)):
         page.get_by_label(label, exact=True).fill(str(value))
-    page.get_by_role("button", name="Fortsett").click()
-
-
-def go(what: Locator) -> None:
-    """Clicks, and waits for the page that leads to; without, the next step might still be taken on this one."""
-    with what.page.expect_event("load"):
-        what.click()
+    go(page.get_by_role("button", name="Fortsett"))
 
 
 def press(button: str) -> Act:
@@ -209,7 +218,7 @@ def link_old(house: House, page: Page) -> None:
 
 def link_renewed(house: House, page: Page) -> None:
     link_old(house, page)
-    page.get_by_role("button", name="Send meg en ny lenke").click()
+    go(page.get_by_role("button", name="Send meg en ny lenke"))
 
 
 def link_unknown(house: House, page: Page) -> None:
@@ -219,46 +228,54 @@ def link_unknown(house: House, page: Page) -> None:
 
 def ask_for_code(_: House, page: Page) -> None:
     page.get_by_label("Mobilnummeret ditt").fill("400 00 999")
-    page.get_by_role("button", name="Send meg en kode").click()
+    go(page.get_by_role("button", name="Send meg en kode"))
 
 
 def code_wrong(house: House, page: Page) -> None:
     ask_for_code(house, page)
     page.get_by_label("Kode, 6 siffer").fill("000000")
-    page.get_by_role("button", name="Logg inn").click()
+    go(page.get_by_role("button", name="Logg inn"))
 
 
 def form_too_old(_: House, page: Page) -> None:
     page.evaluate("document.querySelectorAll('[name=csrf_token]').forEach(field => field.value = 'old')")
-    page.get_by_role("main").get_by_role("button").first.click()
+    go(page.get_by_role("main").get_by_role("button").first)
 
 
 def unanswered(_: House, page: Page) -> None:
-    page.get_by_role("link", name="Svar nå").click()
+    go(page.get_by_role("link", name="Svar nå"))
     page.get_by_role("button", name="Neste").click()
+    expect(page.locator("[data-faults]")).to_be_visible()
 
 
 def review(house: House, page: Page) -> None:
     """Answers with the first option of everything, the way there."""
     page.goto("/patient")
-    page.get_by_role("main").get_by_role("link", name=re.compile("Svar nå|Se over og send")).click()
-    while not page.url.endswith("/review"):
+    go(page.get_by_role("main").get_by_role("link", name=re.compile("Svar nå|Se over og send")))
+    while heading(page) != "Se over svarene":
         answer_first(page)
 
 
+def heading(page: Page) -> str:
+    return page.get_by_role("heading", level=1).inner_text()
+
+
 def answer_first(page: Page) -> None:
-    """Says something to the question that stands there, and goes on."""
+    """Says something to the question that stands there, and goes on to the next."""
+    asked = heading(page)
     options = page.get_by_role("main").get_by_role("radio")
     if options.count():
         options.first.check()
     else:
         page.get_by_role("main").get_by_role("textbox").fill("2")
-    go(page.get_by_role("main").get_by_role("button", name=re.compile("^(Neste|Lagre)$")))
+    page.get_by_role("main").get_by_role("button", name=re.compile("^(Neste|Lagre)$")).click()
+    expect(page.get_by_role("heading", level=1)).not_to_have_text(asked)
+    page.wait_for_load_state()
 
 
 def search_nobody(_: House, page: Page) -> None:
     page.get_by_role("searchbox").fill("Ingen Slik")
-    page.get_by_role("button", name="Søk").click()
+    go(page.get_by_role("button", name="Søk"))
 
 
 def open_folds(_: House, page: Page) -> None:
@@ -270,12 +287,12 @@ def open_folds(_: House, page: Page) -> None:
 
 def said_nothing(house: House, page: Page) -> None:
     follow("Still spørsmålene")(house, page)
-    page.get_by_role("button", name="Lagre svarene").click()
+    go(page.get_by_role("button", name="Lagre svarene"))
 
 
 def note_empty(_: House, page: Page) -> None:
     page.get_by_text("Notat", exact=True).first.click()
-    page.get_by_role("button", name="Lagre notatet").first.click()
+    go(page.get_by_role("button", name="Lagre notatet").first)
 
 
 def behind_a_number(_: House, page: Page) -> None:
@@ -298,7 +315,7 @@ def sent_again(house: House, page: Page) -> None:
 def offer_clash(house: House, page: Page) -> None:
     page.get_by_label("Dag", exact=True).fill(house.places["early_day"])
     page.get_by_label("Klokkeslett", exact=True).fill(house.places["early_time"])
-    page.get_by_role("button", name="Send tilbudet").click()
+    go(page.get_by_role("button", name="Send tilbudet"))
 
 
 # --- the pages --------------------------------------------------------------------------------------------------------
@@ -430,20 +447,11 @@ IN_THE_DARK = (
 
 
 @pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_ARGS, ALLOW_CAMERA])
-    yield started
-    started.close()
-
-
-@pytest.fixture(scope="module")
-def house(
-    browser: Browser, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
+def house(both_chromiums: Chromiums, ward: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     own = tmp_path_factory.mktemp("every-page") / "companion.sqlite3"
-    shutil.copyfile(sqlite_template, own)
+    shutil.copyfile(ward, own)
     with running(f"sqlite:///{own}") as room:
-        made = House(room, browser)
+        made = House(room, both_chromiums.of(PHONE))
         live_through(made)
         yield made
 
@@ -452,8 +460,8 @@ def live_through(house: House) -> None:
     """Kari comes home, three days pass, and Johan offers her one meeting for now, one for later and one he calls off."""
     sofia = house.window("Sofia").new_page()
     sofia.goto("/staff/discharge")
-    sofia.get_by_role("button", name="Fyll inn Kari").click()
-    sofia.get_by_role("button", name="Lagre og skriv ut hjemreisearket").click()
+    go(sofia.get_by_role("button", name="Fyll inn Kari"))
+    go(sofia.get_by_role("button", name="Lagre og skriv ut hjemreisearket"))
     expect(sofia).to_have_url(re.compile("/sheet"))
     house.places["sheet"] = urlsplit(sofia.url).path
     house.room.forward("PT72H")
@@ -466,7 +474,7 @@ def live_through(house: House) -> None:
         johan.goto("/staff/patients")
         # The list may have several pages: the search finds everybody.
         johan.get_by_role("searchbox").fill(who)
-        johan.get_by_role("button", name="Søk").click()
+        go(johan.get_by_role("button", name="Søk"))
         house.places[name] = str(johan.get_by_role("link", name=who).first.get_attribute("href"))
     now = datetime.fromisoformat(house.room.json("/demo/clock")["now"])
     for name, ahead in (
@@ -478,9 +486,9 @@ def live_through(house: House) -> None:
     early = to_local(now + timedelta(hours=3))
     house.places |= {"early_day": early.date().isoformat(), "early_time": early.strftime("%H:%M")}
     johan.goto("/staff/meetings/" + house.places["meeting_off"])
-    johan.get_by_role("button", name="Avlys møtet").click()
+    go(johan.get_by_role("button", name="Avlys møtet"))
     johan.goto(house.places["case_mine"])
-    johan.get_by_role("button", name="Ta saken").first.click()
+    go(johan.get_by_role("button", name="Ta saken").first)
     house.room.forward("PT1M")
     house.window("Ola")
     house.places["answered"] = house.places["Ola"].split("/")[-2]
@@ -489,7 +497,7 @@ def live_through(house: House) -> None:
     house.places["asked"] = str(kari.get_by_role("link", name="Svar nå").get_attribute("href"))
     kari.goto("/patient/passport/write/matters")
     kari.get_by_role("textbox").fill("Å gå på ski til våren.")
-    kari.get_by_role("button", name="Lagre").click()
+    go(kari.get_by_role("button", name="Lagre"))
     own = kari.locator("a[href^='/patient/passport/lines/']")
     house.places["line"] = str(own.first.get_attribute("href"))
 
@@ -499,11 +507,11 @@ def offer(house: House, host: Page, starts_at: datetime) -> str:
     local = to_local(starts_at)
     host.goto(house.places["kari"])
     before = meetings_on(host)
-    host.get_by_role("link", name="Tilby videomøte").first.click()
+    go(host.get_by_role("link", name="Tilby videomøte").first)
     host.get_by_label(re.compile("Anne Nilsen")).check()
     host.get_by_label("Dag", exact=True).fill(local.date().isoformat())
     host.get_by_label("Klokkeslett", exact=True).fill(local.strftime("%H:%M"))
-    host.get_by_role("button", name="Send tilbudet").click()
+    go(host.get_by_role("button", name="Send tilbudet"))
     expect(host.get_by_role("heading", level=1)).to_have_text("Kari Nilsen")
     (new,) = meetings_on(host) - before
     return new
@@ -523,11 +531,18 @@ TOO_WIDE = """() => {
         .map(one => `${one.tagName}.${one.getAttribute('class')} ${one.textContent.trim().slice(0, 40)}`);
 }"""
 
+TEXT_SIZE = """size => {
+    const before = document.documentElement.dataset.size;
+    document.documentElement.dataset.size = size;
+    return before;
+}"""
+
 KIND = "form => form.querySelector('textarea') ? 'text' : form.querySelector('.scale') ? 'scale' : 'choice'"
 
 
-def complaints_of(page: Page) -> list[str]:
-    """What the console says from now on; that an error page is an error, the browser may say."""
+@contextmanager
+def complaints_of(page: Page) -> Iterator[list[str]]:
+    """What the console says meanwhile; that an error page is an error, the browser may say."""
     heard: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
@@ -535,24 +550,38 @@ def complaints_of(page: Page) -> list[str]:
         if message.type in ("error", "warning") and not own:
             heard.append(message.text)
 
+    def fail(error: Error) -> None:
+        heard.append(error.message)
+
     page.on("console", listen)
-    page.on("pageerror", lambda error: heard.append(error.message))
-    return heard
+    page.on("pageerror", fail)
+    yield heard
+    page.remove_listener("console", listen)
+    page.remove_listener("pageerror", fail)
 
 
 def faults(page: Page) -> list[str]:
     """Everything wrong with the page as it stands, on a phone, on a desk, narrow, and enlarged."""
     found: list[str] = []
-    page.evaluate(AXE)
+    inject_axe(page)
     for size in (PHONE, DESK):
         page.set_viewport_size(size)
         found += [f"{size['width']}: {one}" for one in violations(page)]
         found += too_wide(page)
     page.set_viewport_size(NARROW)
     found += too_wide(page)
-    page.evaluate("document.documentElement.dataset.size = 'lg'")
+    # A question that comes in place keeps what stands around it.
+    usual = page.evaluate(TEXT_SIZE, "lg")
     page.set_viewport_size(ENLARGED)
-    return found + too_wide(page)
+    found += too_wide(page)
+    page.evaluate(TEXT_SIZE, usual)
+    return found
+
+
+def inject_axe(page: Page) -> None:
+    """Axe is in the page afterwards, if it was not."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
 
 
 def violations(page: Page) -> list[str]:
@@ -573,8 +602,7 @@ def too_wide(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("stop", STOPS, ids=str)
 def test_page(house: House, stop: Stop) -> None:
-    with house.page(stop.who) as page:
-        complaints = complaints_of(page)
+    with house.page(stop.who) as page, complaints_of(page) as complaints:
         house.open(stop, page)
         assert faults(page) == []
         assert complaints == []
@@ -590,17 +618,16 @@ def test_dark(house: House, name: str) -> None:
     (stop,) = (one for one in STOPS if one.name == name)
     with house.page(stop.who, dark=True) as page:
         house.open(stop, page)
-        page.evaluate(AXE)
+        inject_axe(page)
         assert violations(page) == []
 
 
 def test_every_question(house: House) -> None:
     # After the pages: from here on Kari has answered.
     kinds = set()
-    with house.page("Kari") as page:
-        complaints = complaints_of(page)
+    with house.page("Kari") as page, complaints_of(page) as complaints:
         page.goto(house.places["asked"])
-        while not page.url.endswith("/review"):
+        while heading(page) != "Se over svarene":
             kinds.add(page.get_by_role("main").locator("form").evaluate(KIND))
             assert faults(page) == []
             page.set_viewport_size(PHONE)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import pytest
 from playwright.sync_api import expect
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -13,6 +14,12 @@ from tests.browser.conftest import DESK, IN_A_BROWSER, Machines
 from tests.pages.at_home import at_home
 
 pytestmark = IN_A_BROWSER
+
+
+@pytest.fixture
+def backend() -> str:
+    """What a browser does with a question does not hang on the database's make."""
+    return "sqlite"
 
 
 def test_new_questions_appear_while_the_keyboard_stays(

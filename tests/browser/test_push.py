@@ -1,14 +1,13 @@
 """Chromium's end of push: what the worker shows and tells, and what the settings page says when there is no push to be had."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Playwright, Route, expect
+from playwright.sync_api import BrowserContext, CDPSession, Page, Route, expect
 from pydantic import SecretStr
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -21,7 +20,7 @@ from notifications.channels.push.settings import VapidSettings
 from notifications.models import Delivery, ProviderEvent
 from notifications.receipts import apply_events
 from notifications.ways import discover
-from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, IN_A_BROWSER, PHONE, Machine, until
+from tests.browser.conftest import IN_A_BROWSER, PHONE, Chromiums, Machines, until
 from tests.browser.test_every_page import faults
 from tests.pages.at_home import AtHome, at_home
 
@@ -89,20 +88,9 @@ def signed_in(engine: Engine, home: AtHome, now: datetime) -> str:
     return opened.secret
 
 
-@pytest.fixture(scope="module")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    started = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
-    yield started
-    started.close()
-
-
 @pytest.fixture
-def window(
-    chromium: Browser, live_server: str, engine: Engine, home: AtHome, now: datetime
-) -> Iterator[BrowserContext]:
-    context = Machine(chromium, live_server).window(session=signed_in(engine, home, now))
-    yield context
-    context.close()
+def window(machines: Machines, engine: Engine, home: AtHome, now: datetime) -> BrowserContext:
+    return machines(camera=False).window(session=signed_in(engine, home, now))
 
 
 @pytest.fixture
@@ -257,9 +245,9 @@ def test_axe_finds_nothing_in_any_state(window: BrowserContext) -> None:
 
 
 def test_an_iphone_is_asked_to_the_home_screen_first(
-    chromium: Browser, live_server: str, engine: Engine, home: AtHome, now: datetime
+    chromiums: Chromiums, live_server: str, engine: Engine, home: AtHome, now: datetime
 ) -> None:
-    context = chromium.new_context(user_agent=IPHONE, base_url=live_server, locale="nb-NO")
+    context = chromiums.of(PHONE).new_context(user_agent=IPHONE, base_url=live_server, locale="nb-NO")
     secret = signed_in(engine, home, now)
     context.add_cookies([{"name": "session", "value": secret, "url": live_server}])
     # Safari shows none of it outside the home screen.
@@ -268,4 +256,3 @@ def test_an_iphone_is_asked_to_the_home_screen_first(
     page.goto("/patient/settings")
     expect(page.get_by_text("må siden ligge på hjemskjermen")).to_be_visible()
     expect(page.get_by_role("button", name="Få varsel på denne telefonen")).to_be_hidden()
-    context.close()

@@ -5,50 +5,46 @@ the passport. Every link is taken out of the SMS as it stands there.
 """
 
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, ViewportSize, expect
+from playwright.sync_api import Page, ViewportSize, expect
+from sqlalchemy import make_url
 
 from companion.demo import ANNE, KARI
 from companion.rules.cadence import to_utc
-from tests.browser.conftest import ALLOW_CAMERA, CHROMIUM, CHROMIUM_ARGS, DESK, IN_A_BROWSER, PATIENCE, PHONE
+from tests.browser.conftest import DESK, IN_A_BROWSER, PHONE, Chromiums, Machine
 from tests.browser.demo_room import Room, running
-from tests.browser.test_meeting_room import MOVING, let_in, other
+from tests.browser.test_meeting_room import MOVING, let_in
 
 pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture
-def room(database_url: str) -> Iterator[Room]:
+def room(backend: str, database_url: str, request: pytest.FixtureRequest) -> Iterator[Room]:
+    """A newcomer's first start on PostgreSQL; on SQLite that has been (`ward`), and this is the next one."""
+    if backend == "sqlite":
+        shutil.copyfile(request.getfixturevalue("ward"), str(make_url(database_url).database))
     with running(database_url) as demo:
         yield demo
 
 
 class People:
-    """Browsers of one's own: a process for each person."""
+    """Everybody with a window of their own."""
 
-    def __init__(self, driver: Playwright) -> None:
-        self._driver = driver
-        self.browsers: list[Browser] = []
+    def __init__(self, chromiums: Chromiums, room: Room) -> None:
+        self._machine = Machine(chromiums, room.url)
 
     def somebody(self, size: ViewportSize) -> Page:
         """A person at a screen of that size, with camera and microphone allowed."""
-        self.browsers.append(
-            self._driver.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_ARGS, ALLOW_CAMERA])
-        )
-        context = self.browsers[-1].new_context(viewport=size, locale="nb-NO")
-        context.set_default_timeout(PATIENCE)
-        return context.new_page()
+        return self._machine.window(size).new_page()
 
 
 @pytest.fixture
-def people(playwright: Playwright) -> Iterator[People]:
-    made = People(playwright)
-    yield made
-    for browser in made.browsers:
-        browser.close()
+def people(chromiums: Chromiums, room: Room) -> People:
+    return People(chromiums, room)
 
 
 def h1(page: Page, text: str | re.Pattern[str]) -> None:
@@ -69,9 +65,14 @@ def say_who_you_are(page: Page, birth: str) -> None:
 
 
 def answer(page: Page, option: str) -> None:
-    """Taps the card and goes on; waits until the next question stands there."""
-    question = page.get_by_role("heading", level=1).inner_text()
+    """Taps the card and goes on."""
     page.get_by_role("radio", name=option, exact=True).check()
+    go_on(page)
+
+
+def go_on(page: Page) -> None:
+    """Waits until the next question stands there."""
+    question = page.get_by_role("heading", level=1).inner_text()
     page.get_by_role("button", name="Neste").click()
     expect(page.get_by_role("heading", level=1)).not_to_have_text(question)
 
@@ -105,7 +106,7 @@ def test_kari_comes_home(room: Room, people: People) -> None:
     kari.get_by_role("link", name="Tilbake").click()
     h1(kari, "Hvorfor er du ikke i gang?")
     expect(kari.get_by_label("Ingen har kontaktet meg")).to_be_checked()
-    kari.get_by_role("button", name="Neste").click()
+    go_on(kari)
     answer(kari, "Ja, jeg er i gang")
     answer(kari, "Vet ikke")
 
@@ -165,7 +166,7 @@ def test_kari_comes_home(room: Room, people: People) -> None:
     johan.get_by_role("link", name="Gå til møtet").click()
     let_in(johan, "Kari Nilsen")
     for page in (kari, johan):
-        other(page).evaluate(MOVING)
+        page.evaluate(MOVING)
     kari.get_by_role("button", name="Legg på").click()
     johan.get_by_text("Avslutt møtet").click()
     johan.get_by_role("button", name="Avslutt for alle").click()

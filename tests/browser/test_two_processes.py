@@ -1,7 +1,6 @@
 """Two people of one meeting come to two web processes on one PostgreSQL: they meet, and when one process dies they meet again."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Page, Playwright, expect
+from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -19,10 +18,11 @@ from companion.clock import SystemClock
 from companion.models import Professional
 from companion.use_cases import sign_in
 from tests import appointment as appointments
-from tests.browser.conftest import ALLOW_CAMERA, CHROMIUM, CHROMIUM_ARGS, DESK, PHONE, Machine
-from tests.browser.test_meeting_room import MOVING, Keys, let_in, other
+from tests.browser.conftest import DESK, IN_A_BROWSER, PHONE, Chromiums, Machine
+from tests.browser.demo_room import kept_port
+from tests.browser.test_meeting_room import MOVING, Keys, let_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.postgres]
+pytestmark = [*IN_A_BROWSER, pytest.mark.postgres]
 
 
 @pytest.fixture
@@ -34,9 +34,7 @@ def backend() -> str:
 class Server:
     """`python -m web`, as somebody has started it beside another one."""
 
-    def __init__(self, database_url: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+    def __init__(self, database_url: str, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         given = {
             "COMPANION_ENVIRONMENT": "demo",
@@ -67,7 +65,8 @@ class Server:
 @pytest.fixture
 def servers(database_url: str, engine: Engine) -> Iterator[tuple[Server, Server]]:
     with ExitStack() as running:
-        started = Server(database_url), Server(database_url)
+        ports = [running.enter_context(kept_port()) for _ in range(2)]
+        started = Server(database_url, ports[0]), Server(database_url, ports[1])
         for one in started:
             running.callback(one.kill)
         yield started[0].wait(), started[1].wait()
@@ -90,33 +89,24 @@ def appointment(engine: Engine) -> Keys:
 
 
 def test_they_see_each_other_across_processes_and_again_after_one_has_died(
-    playwright: Playwright, servers: tuple[Server, Server], appointment: Keys
+    chromiums: Chromiums, servers: tuple[Server, Server], appointment: Keys
 ) -> None:
     his, hers = servers
-    with ExitStack() as browsers:
+    johan = Machine(chromiums, his.url).window(DESK, session=appointment.johan).new_page()
+    kari = Machine(chromiums, hers.url).window(PHONE, session=appointment.kari).new_page()
+    for page, server in ((johan, his), (kari, hers)):
+        come(page, server, appointment)
+    let_in(johan, "Kari Nilsen")
+    for page in (johan, kari):
+        page.evaluate(MOVING)
 
-        def machine(server: Server) -> Machine:
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM, args=[*CHROMIUM_ARGS, ALLOW_CAMERA]
-            )
-            browsers.callback(browser.close)
-            return Machine(browser, server.url)
-
-        johan = machine(his).window(DESK, session=appointment.johan).new_page()
-        kari = machine(hers).window(PHONE, session=appointment.kari).new_page()
-        for page, server in ((johan, his), (kari, hers)):
-            come(page, server, appointment)
-        let_in(johan, "Kari Nilsen")
-        for page in (johan, kari):
-            other(page).evaluate(MOVING)
-
-        hers.kill()
-        expect(johan.locator("[data-people] [data-state=coming]").first).to_contain_text("Kari Nilsen")
-        kari.close()
-        again = machine(his).window(PHONE, session=appointment.kari).new_page()
-        come(again, his, appointment)
-        for page in (johan, again):
-            other(page).evaluate(MOVING)
+    hers.kill()
+    expect(johan.locator("[data-people] [data-state=coming]").first).to_contain_text("Kari Nilsen")
+    kari.close()
+    again = Machine(chromiums, his.url).window(PHONE, session=appointment.kari).new_page()
+    come(again, his, appointment)
+    for page in (johan, again):
+        page.evaluate(MOVING)
 
 
 def come(page: Page, server: Server, appointment: Keys) -> None:
