@@ -24,15 +24,12 @@ def main(tests: Sequence[str]) -> int:
             os.environ | {"SEED": seed, "PYTHONHASHSEED": seed},
         )
     print(f"SEED={seed}", flush=True)
-    finds = Finds()
+    kept = KEPT / f"{seed}.txt"
+    kept.unlink(missing_ok=True)
     how = ["-m", "hypothesis", "--hypothesis-profile=explore", f"--hypothesis-seed={seed}"]
-    code = pytest.main([*how, *tests], plugins=[finds])
-    if finds.lines:
-        KEPT.mkdir(parents=True, exist_ok=True)
-        kept = KEPT / f"{seed}.txt"
-        kept.write_text("\n".join(finds.lines), encoding="utf-8")
-        print("\n".join(["", *finds.lines]))
-        print(f"found with SEED={seed}, kept in {kept}")
+    code = pytest.main([*how, *tests], plugins=[Finds(kept)])
+    if kept.exists():
+        print(f"\n{kept.read_text(encoding='utf-8')}\nfound with SEED={seed}, kept in {kept}")
     return int(code)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,10 @@ _EXAMPLE = re.compile(r"^(?:Failing test case|Falsifying example): \w+\((.*?)^\)
 
 
 class Finds:
-    """Collects what is found, and lets every test take the time it needs."""
+    """Keeps what is found as soon as it is, for a run may be cut short; and lets every test take the time it needs."""
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
+    def __init__(self, kept: Path) -> None:
+        self._kept = kept
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """No test is too slow; and what leaves hypothesis without words for what it finds comes last."""
@@ -25,7 +26,9 @@ class Finds:
         """A test has failed."""
         if call.excinfo is not None:
             found = [to_paste(one) for one in _each(call.excinfo.value)]
-            self.lines += [f"# {node.nodeid}", *(lines for lines in found if lines)]
+            self._kept.parent.mkdir(parents=True, exist_ok=True)
+            with self._kept.open("a", encoding="utf-8") as kept:
+                kept.write("\n".join([f"# {node.nodeid}", *filter(None, found), ""]))
 
 
 def to_paste(error: BaseException) -> str:
