@@ -230,7 +230,8 @@ def _leads() -> ColumnElement[bool]:
     earlier = tuple_(other.opened_at, other.id) < tuple_(Flag.opened_at, Flag.id)
     return ~exists().where(
         other.check_in_id == Flag.check_in_id,
-        other.unit_id == Flag.unit_id,
+        # Not the bare column: SQLite would go through all that is open in the unit for each of its flags.
+        func.coalesce(other.unit_id, Flag.unit_id) == Flag.unit_id,
         other.state != literal_column("'closed'"),
         or_(other.rank < Flag.rank, and_(other.rank == Flag.rank, earlier)),
     )
