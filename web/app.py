@@ -116,8 +116,6 @@ def create_app(
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan)
     app.state.house = house
     app.state.rooms = Rooms(PostgresLine(engine, house.ring) if engine.dialect.name == "postgresql" else None)
-    # How long is waited, for everything together, is the door's.
-    http = http or httpx.AsyncClient(timeout=None, follow_redirects=False)
     if demo:
         app.state.provider = provider = IdentityProvider(settings.public_url, house.personas, house.clock.now)
         inside = httpx.AsyncClient(transport=Inside(provider))
@@ -154,10 +152,12 @@ def _check(routes: Sequence[BaseRoute]) -> None:
         access_of(route.endpoint)
 
 
-def _doors(web: WebSettings, public_url: str, http: httpx.AsyncClient) -> dict[str, Door]:
+def _doors(web: WebSettings, public_url: str, http: httpx.AsyncClient | None) -> dict[str, Door]:
     doors = {}
     for audience in ("patient", "professional"):
         if issuer := getattr(web, f"oidc_{audience}_issuer"):
+            # How long is waited, for everything together, is the door's.
+            http = http or httpx.AsyncClient(timeout=None, follow_redirects=False)
             client = Client(
                 issuer=issuer,
                 client_id=getattr(web, f"oidc_{audience}_client_id"),
