@@ -21,10 +21,10 @@ from companion.rules.questionnaire import Item
 from companion.rules.quiet_hours import is_working_day
 from companion.settings import Settings
 from companion.use_cases import check_in
+from companion.use_cases import meetings as meet
 from companion.use_cases.cases import flag
 from companion.use_cases.going_home import places, plan
 from companion.use_cases.going_home.discharge import MeasureDraft, check, discharge
-from companion.use_cases.meetings import meet
 from companion.use_cases.messages import contact
 from companion.use_cases.passport import lines as passport
 from companion.use_cases.relatives import share

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from companion.clock import Clock, SystemClock
 from companion.models import Heartbeat
+from companion.use_cases import meetings
 from companion.use_cases.check_in import ask_due, give_up_due, remind_due
 from notifications import circuit, inbound, outbox, receipts
 from notifications.channels import BEGIN_WITHIN, Channel, LaneName, Later, Never, News, Parcel, Uncertain, Way
@@ -62,6 +63,7 @@ def steps(ways: Ways) -> dict[str, Callable[[Session, datetime], int]]:
         "asked": ask_due,
         "reminded": remind_due,
         "gave_up": give_up_due,
+        "met": meetings.step,
         "lease_expired": partial(outbox.sweep, ways=ways),
         "unheard": partial(outbox.fall_back, ways=ways),
         "wiped": outbox.wipe_bodies,

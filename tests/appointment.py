@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from companion.models import Message, Patient, Relative
 from companion.rules.cadence import local_day
+from companion.use_cases import meetings as meet
 from companion.use_cases import sign_in
-from companion.use_cases.meetings import meet
 from companion.use_cases.relatives import share
 from tests import cast
 

@@ -9,12 +9,17 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from companion.models.base import Base, Identified
 from companion.models.people import Patient, Professional, Relative
 from companion.models.places import Unit
+from companion.models.types import Encrypted
 
 MEETING_KINDS = ("follow_up", "mid_stay", "discharge", "guidance")
 
 
 class Meeting(Identified, Base):
-    """A meeting offered to a patient. `state`: `offered`, `cancelled`, `ended`. `sequence` counts changes of time (RFC 5545)."""
+    """A meeting offered to a patient. `state`: `offered`, `cancelled`, `ended`. `sequence` counts changes of time (RFC 5545).
+
+    `next_at`: when something happens by itself next (a reminder; nobody came). `outcome`: how it was held (`video`, `audio`,
+    `phone`) or why not (`no_show`, `ill`, `technical`, `other`); the event says who wrote so.
+    """
 
     __tablename__ = "meeting"
 
@@ -27,6 +32,8 @@ class Meeting(Identified, Base):
     state: Mapped[str] = mapped_column(String(10), default="offered")
     sequence: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
+    next_at: Mapped[datetime | None] = mapped_column(index=True)
+    outcome: Mapped[str | None] = mapped_column(String(12))
 
     patient: Mapped[Patient] = relationship()
     unit: Mapped[Unit] = relationship()
@@ -38,7 +45,10 @@ class Meeting(Identified, Base):
 
 
 class Participant(Identified, Base):
-    """Somebody invited, with a role: `patient`, `therapist`, `relative`, `interpreter`, `professional`."""
+    """Somebody invited, with a role: `patient`, `therapist`, `relative`, `interpreter`, `professional`.
+
+    `answer`: whether the time suits, `yes`, `no` or `other` (another time is asked for); none until answered, and after a move.
+    """
 
     __tablename__ = "participant"
 
@@ -49,6 +59,7 @@ class Participant(Identified, Base):
     relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"), index=True)
     professional_id: Mapped[UUID | None] = mapped_column(ForeignKey("professional.id"), index=True)
     admitted_at: Mapped[datetime | None]
+    answer: Mapped[str | None] = mapped_column(String(5))
 
     meeting: Mapped[Meeting] = relationship(back_populates="participants")
     patient: Mapped[Patient | None] = relationship()
@@ -63,7 +74,9 @@ class Participant(Identified, Base):
 
 
 class MeetingEvent(Identified, Base):
-    """What happened around a meeting: `offered`, `moved`, `cancelled`, `waiting`, `admitted`, `left`, `call_me`, `ended`."""
+    """What happened around a meeting: `offered`, `moved`, `cancelled`, `waiting`, `admitted`, `left`, `call_me`, `ended`,
+    `answered`, `outcome`; `how` and `text` say more, `by` is the professional who did it.
+    """
 
     __tablename__ = "meeting_event"
 
@@ -71,4 +84,8 @@ class MeetingEvent(Identified, Base):
     participant_id: Mapped[UUID | None] = mapped_column(ForeignKey("participant.id"))
     kind: Mapped[str] = mapped_column(String(10))
     how: Mapped[str | None] = mapped_column(String(12))
+    by_id: Mapped[UUID | None] = mapped_column(ForeignKey("professional.id"))
+    text: Mapped[str | None] = mapped_column(Encrypted("meeting_event.text"))
     at: Mapped[datetime]
+
+    by: Mapped[Professional | None] = relationship()

@@ -33,6 +33,7 @@ def _moments(db: Session, after: datetime, heard_within: Mapping[str, timedelta]
             Message.state == "queued", Message.next_attempt_at > after
         ),
         select(func.min(Meeting.starts_at)).where(Meeting.state == "offered", Meeting.starts_at > after),
+        select(func.min(Meeting.next_at)).where(Meeting.next_at > after),
     )
     for way, within in heard_within.items():
         unheard = select(func.min(Message.settled_at)).where(

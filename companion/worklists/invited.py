@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from companion.errors import NotFound
 from companion.models import Grant, Meeting, Participant
 from companion.rules.access import Actor
-from companion.use_cases.meetings.meet import Phase, phase
+from companion.rules.meetings import Phase, phase
 from companion.use_cases.people.reach import in_force
 
 PAST_SHOWN = 20

@@ -21,6 +21,8 @@ WITH_LINK = frozenset(
         "rest_by_phone",
         "meeting",
         "meeting_moved",
+        "meeting_coming",
+        "meeting_now",
         "new_link",
         "relative_invited",
         "sign_in_code",
@@ -32,6 +34,7 @@ _WHEN = {
     "en": "EEEE d MMMM 'at' HH:mm",
     "se": "d.M. 'dii.' HH.mm",
 }
+_CLOCK = {"nb": "HH.mm", "nn": "HH.mm", "en": "HH:mm", "se": "HH.mm"}
 _DAY = {"nb": "EEEE d. MMMM", "nn": "EEEE d. MMMM", "en": "EEEE d MMMM", "se": "d.M."}
 # Days in a letter's values, written as in ISO.
 _DAYS = ("again", "read_by")
@@ -56,13 +59,22 @@ def values(letter: Message | Letter, product: str) -> dict[str, Any]:
     given = {**letter.params, "product": product, "name": person.first_name if person else ""}
     given |= {name: spoken_day(given[name], letter.language) for name in _DAYS if given.get(name)}
     if meeting is not None:
-        given |= {"when": spoken_time(meeting.starts_at, letter.language), "who": meeting.host.first_name}
+        given |= {
+            "when": spoken_time(meeting.starts_at, letter.language),
+            "clock": spoken_clock(meeting.starts_at, letter.language),
+            "who": meeting.host.first_name,
+        }
     return given
 
 
 def spoken_time(at: datetime, language: str) -> str:
     """A moment as people say it, on the Norwegian wall clock: "tirsdag 10. november kl. 10.00"."""
     return format_datetime(to_local(at), _WHEN[language], locale=language)
+
+
+def spoken_clock(at: datetime, language: str) -> str:
+    """The hour alone: "10.00"."""
+    return format_datetime(to_local(at), _CLOCK[language], locale=language)
 
 
 def spoken_day(day: str, language: str) -> str:

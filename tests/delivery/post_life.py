@@ -28,8 +28,8 @@ from companion.models import Answer, CheckIn, Circuit, Flag, Grant, Meeting, Mes
 from companion.rules.cadence import local_day, to_utc
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases import check_in, sign_in
+from companion.use_cases import meetings as meet
 from companion.use_cases.going_home import plan
-from companion.use_cases.meetings import meet
 from companion.use_cases.messages import contact
 from companion.use_cases.relatives import share
 from notifications import heard, inbound, outbox, receipts

@@ -16,7 +16,7 @@ from companion.models import CheckIn, Flag, Meeting, Message, Patient
 from companion.rules.cadence import to_local, to_utc
 from companion.rules.national_id import make_synthetic
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases.meetings import meet
+from companion.use_cases import meetings as meet
 from notifications.channels import Later, News, Parcel
 from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox

@@ -22,8 +22,8 @@ from companion.models import CheckIn, Meeting, Message, Patient, Professional
 from companion.rules.access import Actor
 from companion.settings import Settings as CompanionSettings
 from companion.use_cases import check_in
+from companion.use_cases import meetings as meet
 from companion.use_cases.going_home import plan
-from companion.use_cases.meetings import meet
 from companion.use_cases.messages import message
 from notifications.outbox import Outbox
 from notifications.settings import Settings

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from companion.models import Meeting, Message, Patient, Professional
 from companion.models.messages import MESSAGE_KINDS
 from companion.settings import Settings as CompanionSettings
-from companion.use_cases.meetings import meet
+from companion.use_cases import meetings as meet
 from companion.use_cases.messages import message
 from companion.use_cases.sign_in import Words
 from notifications import wording
@@ -37,7 +37,7 @@ LONGEST_NAMES = ("Kari", "Bjørg-Christine", "Wilhelmina-Christoffersdatter", "�
 INSTITUTIONS = ("UNN", "Helgelandssykehuset", "Universitetssykehuset Nord-Norge", "Finnmárkku buohcciviessu")
 HOSTS = ("Kari", "Bjørg-Kristin", "Wilhelmina-Christoffersdatter", "Máhtte")
 # What a template may speak of. None of it comes from a diagnosis, a ward, a measure or an answer.
-MAY_NAME = {"name", "product", "institution", "when", "who", "link", "short", "code", "about"}
+MAY_NAME = {"name", "product", "institution", "when", "clock", "who", "link", "short", "code", "about"}
 # Nor from these, in the questions and the last words by SMS: numbers, days, whether somebody calls; `ask` and `options` choose
 # among words that stand in the templates.
 MAY_NAME |= {

@@ -13,8 +13,8 @@ from companion.models import CheckIn, Grant, Message, Patient, Relative
 from companion.rules.access import Level
 from companion.rules.national_id import make_synthetic
 from companion.use_cases import check_in
+from companion.use_cases import meetings as meet
 from companion.use_cases.cases import flag
-from companion.use_cases.meetings import meet
 from companion.use_cases.passport import lines as passport
 from companion.use_cases.relatives import share
 from tests import cast

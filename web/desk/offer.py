@@ -13,8 +13,8 @@ from companion.models import Meeting
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day, to_local, to_utc
 from companion.rules.quiet_hours import add_working_days
+from companion.use_cases import meetings as meet
 from companion.use_cases.cases import flag
-from companion.use_cases.meetings import meet
 from companion.use_cases.messages import message
 from companion.use_cases.people.reach import patient_of
 from web.desk.grants import read_date
@@ -83,7 +83,7 @@ def change_form(
     meeting_id: UUID, db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen
 ) -> HTMLResponse:
     """The meeting, to be moved or called off."""
-    meeting = meet.find(db, who, meeting_id)
+    meeting = meet.of_my_unit(db, who, meeting_id)
     seen(meeting.patient_id, "meeting.read", f"meeting:{meeting_id}")
     local = to_local(meeting.starts_at)
     typed = {
@@ -100,7 +100,7 @@ def move(
     meeting_id: UUID, db: Db, who: Who, now: Now, posted: Posted, page: Page, say: Say, seen: Seen
 ) -> Response:
     """Another time; everybody invited is told."""
-    meeting = meet.find(db, who, meeting_id)
+    meeting = meet.of_my_unit(db, who, meeting_id)
     seen(meeting.patient_id, "meeting.moved", f"meeting:{meeting_id}")
     try:
         starts_at = _starts_at(posted)

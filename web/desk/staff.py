@@ -14,8 +14,8 @@ from companion import worklists
 from companion.models import Grant
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
+from companion.use_cases import meetings as meet
 from companion.use_cases.check_in import may_be_phoned
-from companion.use_cases.meetings import meet
 from companion.use_cases.people.reach import in_force
 from companion.worklists.desk import SILENT, UNDELIVERED, Filter, Row
 from web.desk import letters

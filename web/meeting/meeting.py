@@ -19,9 +19,9 @@ from companion.errors import CompanionError, LevelTooLow
 from companion.exchange import calendar
 from companion.models import Meeting, Participant, SignIn
 from companion.rules.access import Actor, Level
+from companion.use_cases import meetings as meet
 from companion.use_cases import sign_in
 from companion.use_cases.keeping import privacy
-from companion.use_cases.meetings import meet
 from web.house.deps import (
     Db,
     House,

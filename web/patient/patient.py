@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from companion import worklists
 from companion.errors import Invalid, NotFound
 from companion.models import Patient
-from companion.use_cases.meetings import meet
+from companion.use_cases import meetings as meet
 from companion.use_cases.messages import contact
 from companion.use_cases.people import preferences
 from notifications.channels.push import devices

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from companion import worklists
 from companion.errors import Invalid
 from companion.models import Grant
-from companion.use_cases.meetings import meet
+from companion.use_cases import meetings as meet
 from companion.use_cases.passport import lines as passport
 from companion.use_cases.people import preferences
 from companion.use_cases.relatives import share

@@ -1,1 +1,44 @@
-"""Meetings: offered, answered, held."""
+"""Meetings: offered, answered, reminded of, held; and what came of them."""
+
+from companion.rules.meetings import OPEN_AFTER, OPENS_BEFORE, Phase, ends_at, phase
+from companion.use_cases.meetings.door import (
+    News,
+    Sitting,
+    admit,
+    call_me,
+    changed,
+    end,
+    enter,
+    invitation,
+    leave,
+)
+from companion.use_cases.meetings.happenings import asked_to_be_called
+from companion.use_cases.meetings.offering import SEATS, cancel, move, offer
+from companion.use_cases.meetings.participants import may_invite, of_my_unit, relations
+from companion.use_cases.meetings.reminding import step
+
+__all__ = [
+    "OPENS_BEFORE",
+    "OPEN_AFTER",
+    "SEATS",
+    "News",
+    "Phase",
+    "Sitting",
+    "admit",
+    "asked_to_be_called",
+    "call_me",
+    "cancel",
+    "changed",
+    "end",
+    "ends_at",
+    "enter",
+    "invitation",
+    "leave",
+    "may_invite",
+    "move",
+    "of_my_unit",
+    "offer",
+    "phase",
+    "relations",
+    "step",
+]

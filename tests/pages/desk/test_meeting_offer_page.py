@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from companion.models import Meeting, Message, Patient
-from companion.use_cases.meetings import meet
+from companion.use_cases import meetings as meet
 from companion.use_cases.relatives import share
 from tests import cast
 from tests.pages.at_the_desk import Desk, furnish, raise_flag

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from companion.models import Patient, Professional
 from companion.rules.national_id import make_synthetic
+from companion.use_cases import meetings as meet
 from companion.use_cases.cases import flag
-from companion.use_cases.meetings import meet
 from tests import cast
 from tests.pages.at_the_desk import Desk, furnish, raise_flag, with_flag
 from tests.pages.client import PageClient

@@ -16,7 +16,7 @@ from companion.clock import FixedClock
 from companion.db import make_sessions
 from companion.models import AuditEvent, Flag, Meeting, MeetingEvent, Patient, Relative
 from companion.rules.access import Level
-from companion.use_cases.meetings import meet
+from companion.use_cases import meetings as meet
 from companion.use_cases.relatives import share
 from tests import appointment as appointments
 from tests.appointment import Appointment

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from companion.clock import FixedClock
 from companion.models import AuditEvent, MeasureStatus, Patient
 from companion.rules.access import Level
-from companion.use_cases.meetings import meet
+from companion.use_cases import meetings as meet
 from tests.pages.at_home import AtHome, answer_all, at_home, let_anne_in, queries, sign_in
 from tests.pages.client import PageClient
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from companion.clock import FixedClock
 from companion.models import AuditEvent, Relative
 from companion.rules.access import Level
-from companion.use_cases.meetings import meet
+from companion.use_cases import meetings as meet
 from companion.use_cases.passport import lines as passport
 from companion.use_cases.relatives import share
 from tests import cast

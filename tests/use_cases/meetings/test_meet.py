@@ -27,8 +27,8 @@ from companion.models import (
     Unit,
 )
 from companion.rules.access import Actor, Level
+from companion.use_cases import meetings as meet
 from companion.use_cases.cases import flag
-from companion.use_cases.meetings import meet
 
 TOMORROW = datetime(2026, 11, 11, 9, 0, tzinfo=UTC)
 

@@ -15,8 +15,8 @@ from companion.models import CheckIn, Flag, FlagEvent, Meeting, Message, Patient
 from companion.models.messages import MESSAGE_STATES
 from companion.rules.access import Actor
 from companion.use_cases import check_in
+from companion.use_cases import meetings as meet
 from companion.use_cases.going_home import plan
-from companion.use_cases.meetings import meet
 from companion.use_cases.messages import again, message
 from companion.use_cases.messages.again import Sent, send_again, why_not
 from companion.use_cases.relatives import share
