@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,6 +42,7 @@ from web.house.wire import Assets, Compressed
 from web.meeting import meeting
 from web.meeting.line import PostgresLine
 from web.meeting.rooms import Rooms
+from web.meeting.watch import Watch
 from web.patient import check_in, passport, patient, push
 from web.programs import api, health, hooks
 from web.relative import relative
@@ -116,6 +118,7 @@ def create_app(
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan)
     app.state.house = house
     app.state.rooms = Rooms(PostgresLine(engine, house.ring) if engine.dialect.name == "postgresql" else None)
+    app.state.watch = Watch(partial(meeting.look, house))
     if demo:
         app.state.provider = provider = IdentityProvider(settings.public_url, house.personas, house.clock.now)
         inside = httpx.AsyncClient(transport=Inside(provider))

@@ -4,7 +4,9 @@ import { Peer } from "./parts/peer.js";
 
 const SIGNED_OUT = 4401;
 const ELSEWHERE = 4409;
+const NOT_OPEN = 4403;
 const ENDED = 4410;
+const MOVED = 4411;
 // Well inside the time after which a session that is not used ends.
 const STILL_HERE = 240_000;
 const BACK_AGAIN = [500, 1_000, 2_000, 4_000, 8_000];
@@ -53,7 +55,8 @@ function connect() {
   };
   socket.onclose = ({ code }) => {
     if (leaving) return;
-    if (code === ENDED) return goOut();
+    if (code === ENDED) return goTo(root.dataset.out);
+    if (code === MOVED) return goTo(root.dataset.room);
     if (code >= 4400 && code !== 4408) return stop(code);
     say(words.server_lost);
     setTimeout(connect, BACK_AGAIN[Math.min(tries++, BACK_AGAIN.length - 1)]);
@@ -277,12 +280,12 @@ function say(text) {
 function stop(code) {
   for (const id of [...peers.keys()]) drop(id);
   say({ [SIGNED_OUT]: words.signed_out, [ELSEWHERE]: words.elsewhere }[code] ?? words.shut);
-  part("reload").hidden = false;
+  part("reload").hidden = code === NOT_OPEN;
 }
 
-function goOut() {
+function goTo(address) {
   leaving = true;
-  location.assign(root.dataset.out);
+  location.assign(address);
 }
 
 // --- our own camera and microphone ----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -41,6 +41,8 @@ from web.house.security import access, same_origin
 from web.meeting import turn
 from web.meeting.events import Invited
 from web.meeting.rooms import NOT_OPEN, SIGNED_OUT, TOO_SLOW, Rooms, Seat, call
+from web.meeting.watch import Present, Watch
+from web.meeting.watch import Seen as Looked
 
 router = new_router()
 
@@ -164,6 +166,7 @@ def _context(mine: Participant) -> dict[str, Any]:
         "host_name": host.name,
         "host_first_name": host.first_name,
         "others": host.name if guest else meeting.patient.name,
+        "died": meeting.patient.died_on is not None,
         "phone": _phone(mine),
         "home": _HOMES[mine.role],
         "room": f"/meeting/{meeting.id}",
@@ -174,6 +177,21 @@ def _context(mine: Participant) -> dict[str, Any]:
 def rooms_of(connection: HTTPConnection) -> Rooms:
     """The rooms of the running application."""
     return cast(Rooms, connection.app.state.rooms)
+
+
+def watch_of(connection: HTTPConnection) -> Watch:
+    """The watch of the running application."""
+    return cast(Watch, connection.app.state.watch)
+
+
+def look(house: House, present: Collection[Present]) -> Looked:
+    """What has become of the meetings and the sessions of those who are there."""
+    now = house.clock.now()
+    with (house.readers or house.sessions)() as db:
+        return Looked(
+            meet.changed(db, [one.sitting for one in present], now=now),
+            sign_in.awake(db, {one.sign_in_id for one in present}, now=now),
+        )
 
 
 def _phone(mine: Participant) -> str:
@@ -229,6 +247,7 @@ class Place:
     """What the database said about the person at the door."""
 
     seat: Seat
+    present: Present
     invited: list[Invited]
     calls: list[tuple[str, str]]
 
@@ -239,7 +258,7 @@ class _Connection:
     def __init__(self, socket: WebSocket, meeting_id: UUID, page: str) -> None:
         self._socket, self._meeting_id, self._page = socket, meeting_id, page
         self._house: House = house_of(socket)
-        self._rooms = rooms_of(socket)
+        self._rooms, self._watch = rooms_of(socket), watch_of(socket)
         self._secret = socket.cookies.get(self._house.cookies.session, "")
 
     async def serve(self) -> None:
@@ -259,6 +278,7 @@ class _Connection:
         seat = place.seat
         seat.tell({"type": "welcome", "ice": turn.ice_servers(self._house.web, seat.id, self._now())})
         self._rooms.join(self._meeting_id, seat, place.invited)
+        self._watch.begin(seat, place.present)
         if seat.host:
             for person, phone in place.calls:
                 seat.tell(call(person, phone))
@@ -267,6 +287,7 @@ class _Connection:
         try:
             on_purpose = await self._read(seat)
         finally:
+            self._watch.end(seat)
             self._rooms.leave(self._meeting_id, seat, on_purpose=on_purpose)
             writing.cancel()
 
@@ -348,6 +369,7 @@ class _Connection:
                 host=mine.professional_id == mine.meeting.host_id,
                 admitted=mine.admitted_at is not None,
             ),
+            Present(meet.Sitting(mine.id, mine.meeting.sequence), found.id),
             [_invited(each, relations) for each in mine.meeting.participants],
             [(str(each.id), _phone(each)) for each in meet.asked_to_be_called(mine.meeting)],
         )

@@ -10,6 +10,7 @@ from companion.errors import Conflict, Invalid, NotAllowed
 from companion.models import Meeting, MeetingEvent, Patient, Plan, PlanEvent
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
+from companion.rules.meetings import closes_at
 from companion.use_cases.people.reach import patient_of
 
 PAUSE_REASONS = ("readmitted", "wish", "other")
@@ -124,10 +125,14 @@ def _event(who: Actor, kind: str, reason: str, now: datetime) -> PlanEvent:
 
 
 def _cancel_meetings(db: Session, patient: Patient, now: datetime) -> None:
-    """Without a letter: nobody is told by SMS that the patient's meeting is off because the patient died."""
-    coming = select(Meeting).where(
-        Meeting.patient_id == patient.id, Meeting.state == "offered", Meeting.starts_at > now
-    )
-    for meeting in db.scalars(coming):
-        meeting.state = "cancelled"
+    """Without a letter: nobody is told by SMS that the patient's meeting is off because the patient died.
+
+    Also one whose door is open: whoever waits in it is told there.
+    """
+    offered = select(Meeting).where(Meeting.patient_id == patient.id, Meeting.state == "offered")
+    for meeting in db.scalars(offered):
+        if closes_at(meeting) < now:
+            continue
+        meeting.state, meeting.next_at = "cancelled", None
+        meeting.sequence += 1
         meeting.events.append(MeetingEvent(kind="cancelled", how="died", at=now))

@@ -29,7 +29,7 @@ from companion.use_cases.sign_in.sessions import (
     move_sessions,
 )
 from companion.use_cases.sign_in.tries import CODE_LIFE, TRIES
-from companion.use_cases.sign_in.visits import UnitLine, Visit, actor, stay_awake, visit
+from companion.use_cases.sign_in.visits import UnitLine, Visit, actor, awake, stay_awake, visit
 
 __all__ = [
     "CODE_LIFE",
@@ -44,6 +44,7 @@ __all__ = [
     "Words",
     "actor",
     "ask_for_code",
+    "awake",
     "choose_unit",
     "confirm_birth_date",
     "e164",

@@ -1,5 +1,6 @@
 """Who comes: the session behind a cookie and the person in it, read in one narrow statement."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -75,6 +76,24 @@ def actor(db: Session, secret: str, *, now: datetime) -> tuple[SignIn, Actor] | 
         return None
     stay_awake(db, found, now=now)
     return db.get_one(SignIn, found.id, populate_existing=True), found.actor
+
+
+def awake(db: Session, ids: Collection[int], *, now: datetime) -> frozenset[int]:
+    """Which of these sessions still go on, by the rules of `visit`. Asking keeps nobody awake."""
+    going_on = (
+        select(SignIn.id)
+        .outerjoin(Patient, Patient.id == SignIn.patient_id)
+        .outerjoin(Professional, Professional.id == SignIn.professional_id)
+        .where(
+            SignIn.id.in_(ids),
+            SignIn.ended_at.is_(None),
+            SignIn.expires_at > now,
+            SignIn.seen_at > now - IDLE,
+            Patient.died_on.is_(None),
+            Professional.left_at.is_(None),
+        )
+    )
+    return frozenset(db.scalars(going_on))
 
 
 def stay_awake(db: Session, visit: Visit, *, now: datetime) -> None:

@@ -2,27 +2,30 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from icalendar import Calendar
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
 from companion.clock import FixedClock
 from companion.db import make_sessions
-from companion.models import AuditEvent, Flag, Meeting, MeetingEvent, Patient, Relative
+from companion.models import AuditEvent, Flag, Grant, Meeting, MeetingEvent, Patient, Relative, SignIn
 from companion.rules.access import Level
+from companion.rules.cadence import local_day
 from companion.use_cases import meetings as meet
+from companion.use_cases.going_home import plan
 from companion.use_cases.relatives import share
 from tests import appointment as appointments
 from tests.appointment import Appointment
 from tests.pages.client import HERE, PageClient
 from web.house.frame import Frame
-from web.meeting.rooms import ELSEWHERE, ENDED, NOT_OPEN, SIGNED_OUT
+from web.meeting.rooms import ELSEWHERE, ENDED, MOVED, NOT_OPEN, SIGNED_OUT
 
 
 @pytest.fixture
@@ -318,7 +321,99 @@ def test_a_withdrawn_grant_takes_the_seat_away(
         with Session(engine) as db:
             share.withdraw(db, appointment.ward.sofia, appointment.grant_id, now=clock.now())
             db.commit()
-        guest.send_json({"type": "here"})
-        with pytest.raises(WebSocketDisconnect) as closed:
-            until(guest, lambda message: False)
-    assert closed.value.code == NOT_OPEN
+        assert shown_out(guest) == NOT_OPEN
+
+
+# --- told at once, by the server: nothing is done in the browser, and what happened was done by somebody else ------------
+
+
+def shown_out(guest: WebSocketTestSession) -> int:
+    with pytest.raises(WebSocketDisconnect) as closed:
+        until(guest, lambda message: False)
+    return int(closed.value.code)
+
+
+@pytest.fixture
+def both(
+    kari: PageClient, johan: PageClient, appointment: Appointment
+) -> Iterator[tuple[WebSocketTestSession, WebSocketTestSession]]:
+    """Johan in the room, Kari in the waiting room."""
+    with seated(johan, appointment) as host, seated(kari, appointment) as guest:
+        until(host, state_of("Kari Nilsen", "waiting"))
+        yield host, guest
+
+
+def elsewhere(engine: Engine, do: Callable[[Session], object]) -> None:
+    """By another process."""
+    with Session(engine) as db:
+        do(db)
+        db.commit()
+
+
+def test_who_waits_hears_at_once_that_it_is_cancelled(
+    both: tuple[WebSocketTestSession, WebSocketTestSession],
+    kari: PageClient,
+    appointment: Appointment,
+    engine: Engine,
+    clock: FixedClock,
+) -> None:
+    siri = replace(appointment.ward.johan, id=appointment.ward.siri.id)
+    elsewhere(engine, lambda db: meet.cancel(db, siri, appointment.id, now=clock.now()))
+    assert [shown_out(each) for each in both] == [ENDED, ENDED]
+    assert "Møtet er avlyst" in kari.open(f"{appointment.path}/left").text
+
+
+def test_who_waits_hears_at_once_that_it_is_moved(
+    both: tuple[WebSocketTestSession, WebSocketTestSession],
+    kari: PageClient,
+    appointment: Appointment,
+    engine: Engine,
+    clock: FixedClock,
+) -> None:
+    later = clock.now() + timedelta(hours=3)
+    elsewhere(
+        engine, lambda db: meet.move(db, appointment.ward.johan, appointment.id, later, now=clock.now())
+    )
+    assert [shown_out(each) for each in both] == [MOVED, MOVED]
+    assert "kl. 13.00" in kari.open(appointment.path).text
+
+
+def test_a_death_ends_it_for_everybody_also_when_it_has_begun(
+    both: tuple[WebSocketTestSession, WebSocketTestSession],
+    appointment: Appointment,
+    engine: Engine,
+    clock: FixedClock,
+) -> None:
+    clock.forward(timedelta(minutes=10))
+    died_on = local_day(clock.now())
+    elsewhere(
+        engine,
+        lambda db: plan.register_death(
+            db, appointment.ward.sofia, appointment.kari.id, died_on, now=clock.now()
+        ),
+    )
+    assert [shown_out(each) for each in both] == [ENDED, ENDED]
+
+
+def test_a_session_that_ends_elsewhere_ends_the_talk(
+    both: tuple[WebSocketTestSession, WebSocketTestSession],
+    johan: PageClient,
+    engine: Engine,
+    clock: FixedClock,
+) -> None:
+    host, _guest = both
+    johans = update(SignIn).where(SignIn.professional_id.is_not(None)).values(ended_at=clock.now())
+    elsewhere(engine, lambda db: db.execute(johans))
+    assert shown_out(host) == SIGNED_OUT
+
+
+def test_a_grant_that_runs_out_takes_the_seat_away(
+    browser: PageClient, appointment: Appointment, engine: Engine, clock: FixedClock
+) -> None:
+    anne = with_link(browser, appointment, appointment.anne)
+    soon = update(Grant).values(valid_until=clock.now() + timedelta(minutes=2))
+    elsewhere(engine, lambda db: db.execute(soon))
+    with seated(anne, appointment) as guest:
+        until(guest, lambda message: message["type"] == "people")
+        clock.forward(timedelta(minutes=3))
+        assert shown_out(guest) == NOT_OPEN
