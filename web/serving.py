@@ -32,7 +32,8 @@ from web.app import create_app
 from web.house.frame import Frame
 from web.house.settings import WebSettings
 
-_STORY = ("sofia", "kari", "johan", "anne")
+# The story first, then who is in the middle of it.
+_STORY = ("sofia", "kari", "johan", "anne", "ruth", "ida")
 
 
 def serve(*, beside: bool = False) -> int:

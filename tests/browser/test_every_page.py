@@ -56,6 +56,7 @@ NOT_PAGES = {
     "/meeting/{meeting_id}/calendar.ics": "a calendar file",
     "/patient/check-in/{check_in_id}/ending/now": "a part of the ending's page",
     "/demo/phones.json": "for programs",
+    "/demo/not-yet/{key}": "looked at where the story begins",
     "/demo/clock": "for programs",
     "/demo/idp/{path:path}": "for programs",
 }
@@ -329,7 +330,7 @@ STOPS = (
     Stop("sign in, working here", "", "/sign-in", "/sign-in?to=professional"),
     Stop("sign in, surer", "", "/sign-in", "/sign-in?level=high&next=/patient/passport"),
     Stop("signed out", "", "/signed-out", "/signed-out"),
-    Stop("not known", "", "/oidc/callback/{provider}", "/sign-in/patient", press("Anne Nilsen"), 403),
+    Stop("not known", "", "/oidc/callback/{provider}", "/sign-in/professional?hint=kari", status=403),
     Stop("sign-in failed", "", "/oidc/callback/{provider}", "/oidc/callback/patient", status=403),
     Stop("code, number", "", "/sign-in/code", "/sign-in/code"),
     Stop("code, no number", "", "/sign-in/code", "/sign-in/code", press("Send meg en kode"), 422),

@@ -22,7 +22,7 @@ from companion.settings import Settings
 from companion.use_cases.going_home import discharge
 from notifications.channels.push import devices
 from notifications.channels.push.sandbox import invented_device
-from tests.pages.client import PageClient
+from tests.pages.client import Opened, PageClient
 from web.app import create_app
 from web.house.settings import WebSettings
 from web.serving import push_key
@@ -83,6 +83,12 @@ def send_kari_home(engine: Engine, opened: datetime) -> None:
         db.commit()
 
 
+def tap(room: PageClient, page: Opened, key: str) -> Opened:
+    """The page's own button to be somebody, which says where to go; the bar above has one without."""
+    button = next(form for form in page.forms if form.action == f"/demo/be/{key}" and "next" in form.fields)
+    return room.post(button.action, button.fields)
+
+
 def test_being_sofia_takes_one_tap_and_the_real_way(room: PageClient) -> None:
     page = room.submit(room.open("/demo"), "/demo/be/sofia")
     assert [way.split("?")[0].removeprefix("http://127.0.0.1:8000") for way in page.came_by] == [
@@ -106,14 +112,36 @@ def test_the_provider_asks_whom_to_be_and_lets_them_in(room: PageClient) -> None
     assert room.open("/demo").html.count('aria-current="true"') == 1
 
 
-def test_somebody_who_is_not_there_yet_is_told_where_to_begin(room: PageClient) -> None:
-    page = room.submit(room.open("/demo"), "/demo/be/kari")
-    assert (page.path, "Begynn med steg 1" in page.text) == ("/demo", True)
-    assert "sagt ja" in room.submit(room.open("/demo"), "/demo/be/anne").text
+def test_somebody_who_is_not_there_yet_is_told_what_is_first(
+    room: PageClient, engine: Engine, opened: datetime
+) -> None:
+    for way in ("/demo/be/kari", "/demo/be/anne"):
+        page = room.submit(room.open("/demo"), way)
+        assert "Først skriver sykepleieren Sofia henne ut" in page.text
+        assert tap(room, page, "sofia").path == "/staff/discharge"
+    send_kari_home(engine, opened)
+    page = room.submit(room.open("/demo"), "/demo/be/anne")
+    assert page.h1 == "Anne er ikke sluppet inn ennå"
+    assert tap(room, page, "kari").path == "/patient/passport/share"
 
 
-def test_a_stranger_at_the_patients_door_gets_a_kind_page(room: PageClient) -> None:
-    assert room.open("/sign-in/patient?hint=kari", status=403).h1 == "Vi finner deg ikke her"
+def test_the_printed_address_of_somebody_who_is_not_there_yet_opens_what_is_first(
+    room: PageClient, engine: Engine, opened: datetime
+) -> None:
+    assert room.open("/sign-in/patient?hint=kari").h1 == "Kari er ikke skrevet ut ennå"
+    chosen = room.open("/sign-in/patient?next=/privacy").form("/demo/idp/authorize")
+    page = room.post(chosen.action, {**chosen.fields, "persona": "anne"})
+    assert page.h1 == "Anne er ikke sluppet inn ennå"
+    send_kari_home(engine, opened)
+    assert room.open("/sign-in/patient?hint=kari").path.startswith("/patient")
+    assert room.open("/demo/not-yet/kari").path == "/demo"
+    room.open("/demo/not-yet/nobody", status=404)
+
+
+def test_the_story_says_how_far_it_is(room: PageClient, engine: Engine, opened: datetime) -> None:
+    assert "0 av 4 steg er gjort. Nå: Sofia skriver Kari ut." in room.open("/demo").text
+    send_kari_home(engine, opened)
+    assert "1 av 4 steg er gjort. Nå: Kari svarer på SMS." in room.open("/demo").text
 
 
 @pytest.mark.usefixtures("dispatcher")

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from companion import library
+from companion.demo import midway
 from companion.models import CheckIn, Flag, Message, Patient, Professional, Unit
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day, to_utc
@@ -74,7 +75,8 @@ class Colleague:
 class Guest:
     """A patient of the demo: who, what happened, and how the story goes from there.
 
-    `home` is days since discharge on the demo's first day (negative: still on the ward). `story` names a way to answer;
+    `home` is days since discharge on the demo's first day (negative: still on the ward); `known`: how many days before going home
+    the ward wrote it down, 0 when on the day itself. `story` names a way to answer; `relative_phone` where it matters which;
     `by_sms`: has agreed to answer by SMS itself. `by_push`: has asked for push, on the demo's first day.
     """
 
@@ -92,6 +94,8 @@ class Guest:
     phone: str = field(default="")
     by_sms: bool = False
     by_push: bool = False
+    known: int = 0
+    relative_phone: str = ""
 
 
 WORKPLACES = (
@@ -197,6 +201,24 @@ ANNE = Persona(
     date(1986, 10, 9),
 )
 KARI_MEASURES = (_PHYSIO, _WALK, _STROKE_CLINIC)
+RUTH = Persona(
+    "ruth",
+    "Ruth Amundsen",
+    "Pasient",
+    "patient",
+    make_synthetic(date(1950, 2, 17), 0),
+    "+4740000003",
+    date(1950, 2, 17),
+)
+IDA = Persona(
+    "ida",
+    "Ida Amundsen",
+    "Datter",
+    "relative",
+    make_synthetic(date(1978, 6, 3), 0),
+    "+4740000004",
+    date(1978, 6, 3),
+)
 
 
 def persona_of(colleague: Colleague) -> Persona:
@@ -212,7 +234,7 @@ def persona_of(colleague: Colleague) -> Persona:
     )
 
 
-PERSONAS = (KARI, ANNE, *(persona_of(colleague) for colleague in COLLEAGUES))
+PERSONAS = (KARI, ANNE, RUTH, IDA, *(persona_of(colleague) for colleague in COLLEAGUES))
 
 GUESTS = (
     # still on the ward, or just home
@@ -370,6 +392,21 @@ GUESTS = (
         measures=(_REST, _ART_VISIT),
         relative=("Kine Wilhelmsen", "kone"),
     ),
+    # in the middle of everything, for a newcomer to look at
+    Guest(
+        RUTH.name,
+        RUTH.birth,
+        "5501",
+        "stroke",
+        midway.HOME,
+        "midway",
+        measures=(_PHYSIO, _WALK, _STROKE_CLINIC, _ART_VISIT),
+        matters="Å lese for barnebarna igjen.",
+        relative=(IDA.name, "datter"),
+        phone=RUTH.phone,
+        known=midway.KNOWN,
+        relative_phone=IDA.phone,
+    ),
 )
 
 # How a story answers, by the end of a question's linkId; everything else is answered well.
@@ -399,7 +436,7 @@ _GOOD = {
     "fall": "false",
     "passport": "yes",
 }
-_NEVER_ANSWER = ("silent", "by_phone", "late", "halfway", "postpones", "stopped_sms")
+_NEVER_ANSWER = ("silent", "by_phone", "late", "halfway", "postpones", "stopped_sms", "midway")
 _FIRST_DAY_BACK = timedelta(days=95)
 ARRIVED = ("accepted", "sent", "delivered")
 
@@ -484,12 +521,14 @@ class History:
         sofia = actor_of(db, "sofia")
         for number, guest in enumerate(GUESTS):
             # A coming discharge is registered on the opening day, the others on the day itself.
-            if day == self.opening - timedelta(days=max(guest.home, 0)):
+            if day == self.opening - timedelta(days=max(guest.home + guest.known, 0)):
                 self._send_home(db, sofia, guest, number, now)
             if day == self.opening - timedelta(days=2) and guest.name in self._patients:
                 self._turn(db, sofia, guest, now)
             if day == self.opening and guest.story == "meeting_today":
-                self._meet(db, guest, now)
+                self._meet(db, guest, to_utc(day, time(14)), now)
+            if guest.story == "midway":
+                self._midway(db, sofia, guest, day, now)
 
     def afternoon(self, db: Session, day: date) -> None:
         """At noon: people who have been asked answer, or do not, as their story says; colleagues work on the list."""
@@ -535,7 +574,7 @@ class History:
                 stay.patient_id,
                 share.GrantDraft(
                     name=name,
-                    phone=f"+47400020{number:02}",
+                    phone=guest.relative_phone or f"+47400020{number:02}",
                     birth_date=None,
                     relation=relation,
                     scopes=frozenset({"passport", "meetings"}),
@@ -561,14 +600,25 @@ class History:
         elif guest.story == "stopped_sms":
             plan.opt_out(db, db.get_one(Patient, patient_id), now=now)
 
-    def _meet(self, db: Session, guest: Guest, now: datetime) -> None:
+    def _midway(self, db: Session, sofia: Actor, guest: Guest, day: date, now: datetime) -> None:
+        match (self.opening - day).days:
+            case midway.HOME:
+                midway.going_home(db, sofia, self._patients[guest.name], now=now)
+            case midway.WROTE:
+                midway.writes_herself(db, db.get_one(Patient, self._patients[guest.name]), now=now)
+            case midway.INVITED:
+                self._meet(db, guest, to_utc(self.opening, OPENS_AT) + midway.SOON, now)
+            case midway.ASKED_TO_BE_CALLED:
+                midway.asks_to_be_called(db, guest.phone, now=to_utc(day, time(10)))
+
+    def _meet(self, db: Session, guest: Guest, starts_at: datetime, now: datetime) -> None:
         patient_id = self._patients[guest.name]
         grants = share.grants_of(db, actor_of(db, "sofia"), patient_id, now=now)
         meet.offer(
             db,
             actor_of(db, "siri"),
             patient_id,
-            to_utc(self.opening, time(14)),
+            starts_at,
             relatives=[grant.relative_id for grant in grants],
             now=now,
         )
@@ -588,7 +638,9 @@ class History:
         if last and guest.story in _NEVER_ANSWER and guest.story != "halfway":
             return
         own = ANSWERS.get(guest.story, {})
-        if not last:
+        if guest.story == "midway":
+            own = midway.ANSWERS.get(one.day, {})
+        elif not last:
             # What the story will say of a measure is not yet decided the first time.
             own = {"started": "unknown"} if own.get("started") == "not_yet" else {}
         stop_after = 2 if last and guest.story == "halfway" else None
@@ -598,6 +650,10 @@ class History:
     def _work_on_the_list(self, db: Session, now: datetime) -> None:
         """Old cases were taken and closed long ago; of the fresh ones, one is in hand."""
         for raised in db.scalars(select(Flag).where(Flag.state == "open").order_by(Flag.opened_at)):
+            db.refresh(raised)
+            if raised.state != "open":
+                # Closed together with another one from the same check-in.
+                continue
             worker = self._worker(db, raised.unit_id)
             age = now - raised.opened_at
             if (
