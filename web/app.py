@@ -29,7 +29,7 @@ from notifications.ways import Ways, discover
 from web.demo import bar
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside
-from web.desk import case, discharge, menu, messages, offer, phone_check_in, staff, staff_passport
+from web.desk import case, discharge, held, menu, messages, offer, phone_check_in, staff, staff_passport
 from web.door import entry
 from web.door.oidc import Client, Door
 from web.house import errors, pages
@@ -39,7 +39,7 @@ from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
 from web.house.slots import Slots
 from web.house.wire import Assets, Compressed
-from web.meeting import meeting
+from web.meeting import answering, meeting
 from web.meeting.line import PostgresLine
 from web.meeting.rooms import Rooms
 from web.meeting.watch import Watch
@@ -56,11 +56,13 @@ ROUTERS: tuple[APIRouter, ...] = (
     push.router,
     api.router,
     meeting.router,
+    answering.router,
     staff.router,
     case.router,
     messages.router,
     discharge.router,
     offer.router,
+    held.router,
     phone_check_in.router,
     staff_passport.router,
     check_in.router,

@@ -57,11 +57,21 @@ SILENT = ("no_answer", "not_asked", "call_due", "postponed_twice")
 UNDELIVERED = ("undeliverable", "parked_message")
 # Lists of cases; the others are lists of flags.
 LED: tuple[Filter, ...] = ("all", "mine", "red")
-TO_CALL = (*SILENT, "rest_by_phone", "undeliverable", "tell_by_phone", "call_me")
+TO_CALL = (
+    *SILENT,
+    "rest_by_phone",
+    "undeliverable",
+    "tell_by_phone",
+    "call_me",
+    "no_show",
+    "not_let_in",
+    "meeting_declined",
+)
 NAME_SEARCH_AT_MOST = 5000
 COMING_HOME_WITHIN = timedelta(days=14)
 CALL_LIST_AT_MOST = 200
 MEETING_STAYS_FOR = timedelta(hours=12)
+UNSETTLED_STAYS_FOR = timedelta(days=14)
 # Written out, not bound: only then can the database see that the partial index holds all that is wanted.
 _NOT_CLOSED = Flag.state != literal_column("'closed'")
 
@@ -206,7 +216,7 @@ def menu_counts(db: Session, who: Actor, now: datetime) -> MenuCounts:
             .where(*_on_the_way_home(units, today))
             .scalar_subquery(),
             select(func.count()).where(flags, Flag.code.in_(TO_CALL)).scalar_subquery(),
-            select(func.count(Meeting.id)).where(_my_meetings(units, now)).scalar_subquery(),
+            select(func.count(Meeting.id)).where(_to_attend_to(units, now)).scalar_subquery(),
         )
     ).one()
     return MenuCounts(*numbers)
@@ -465,7 +475,7 @@ def coming_home(db: Session, who: Actor, *, now: datetime) -> Sequence[ComingHom
 
 
 def meetings(db: Session, who: Actor, *, now: datetime) -> Sequence[Meeting]:
-    """The meetings of the person's units, from this morning on, soonest first."""
+    """The meetings of the person's units, from this morning on, and those nobody wrote the end of; soonest first."""
     return (
         db.scalars(
             select(Meeting)
@@ -494,8 +504,22 @@ def age(patient: Patient, today: date) -> int:
 def _my_meetings(units: Sequence[UUID], now: datetime) -> ColumnElement[bool]:
     return and_(
         Meeting.unit_id.in_(units),
-        Meeting.state == "offered",
-        Meeting.starts_at > now - MEETING_STAYS_FOR,
+        or_(Meeting.starts_at > now - MEETING_STAYS_FOR, _unsettled(now)),
+    )
+
+
+def _to_attend_to(units: Sequence[UUID], now: datetime) -> ColumnElement[bool]:
+    to_come = and_(Meeting.state == "offered", Meeting.starts_at > now)
+    return and_(Meeting.unit_id.in_(units), or_(to_come, _unsettled(now)))
+
+
+def _unsettled(now: datetime) -> ColumnElement[bool]:
+    """It has been, and nobody has written how it went."""
+    return and_(
+        Meeting.state != "cancelled",
+        Meeting.outcome.is_(None),
+        Meeting.starts_at <= now,
+        Meeting.starts_at > now - UNSETTLED_STAYS_FOR,
     )
 
 

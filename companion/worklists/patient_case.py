@@ -15,6 +15,7 @@ from companion.models import (
     FlagEvent,
     Measure,
     Meeting,
+    MeetingEvent,
     Message,
     Participant,
     Patient,
@@ -31,6 +32,8 @@ from companion.use_cases.messages.again import latest
 from companion.worklists.desk import age
 
 SHOWN_MESSAGES = 200
+# Of old ones it was not written down who did it.
+_BY_HOST = ("offered", "moved", "cancelled", "ended")
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,7 @@ def _meetings(db: Session, patient_id: UUID) -> Sequence[Meeting]:
                 joinedload(Meeting.host, innerjoin=True),
                 joinedload(Meeting.participants).joinedload(Participant.relative),
                 joinedload(Meeting.participants).joinedload(Participant.professional),
-                joinedload(Meeting.events),
+                joinedload(Meeting.events).joinedload(MeetingEvent.by),
             )
             .execution_options(populate_existing=True)
         )
@@ -284,8 +287,9 @@ def _meeting_entries(meetings: Sequence[Meeting]) -> Iterator[Entry]:
             yield Entry(
                 event.at,
                 f"meeting_{event.kind}",
-                by=meeting.host if event.participant_id is None else None,
+                by=event.by or (meeting.host if event.kind in _BY_HOST else None),
                 reason=event.how,
+                text=event.text,
                 meeting=meeting,
                 participant=guests.get(event.participant_id) if event.participant_id else None,
             )

@@ -210,6 +210,7 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /hooks/twilio/inbound": {"MessageSid": "SM1", "From": "+4740000001", "Body": "hei"},
     "POST /meeting/{meeting_id}/call-me": {},
     "POST /meeting/{meeting_id}/leave": {},
+    "POST /meeting/{meeting_id}/answer": {"answer": "no", "text": "Helst etter lunsj."},
     "POST /meeting/{meeting_id}/end": {},
     "POST /staff/patients": {"search": cast.KARI_ID},
     "POST /staff/flags/{flag_id}/{verb}": {
@@ -236,6 +237,7 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     },
     "POST /staff/meetings/{meeting_id}/move": {"date": "2026-11-13", "time": "10:00", "minutes": "30"},
     "POST /staff/meetings/{meeting_id}/cancel": {},
+    "POST /staff/meetings/{meeting_id}/outcome": {"outcome": "phone", "text": "Ringte i stedet."},
     "POST /staff/patients/{patient_id}/passport/lines": {
         "section": "important", "text": "Bruker rullator.", "critical": "yes",
     },

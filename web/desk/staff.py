@@ -20,6 +20,7 @@ from companion.use_cases.people.reach import in_force
 from companion.worklists.desk import SILENT, UNDELIVERED, Filter, Row
 from web.desk import letters
 from web.desk.words import Say, Sentences
+from web.desk.words.meetings import ANSWERS, MEETING_OUTCOMES
 from web.desk.words.plans import PLAN_STATES
 from web.house import pages
 from web.house.deps import Audit, Db, Now, Page, Pages, Posted, Seen, TheHouse, Who, new_router
@@ -161,7 +162,7 @@ def coming_home(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) ->
 @router.get("/staff/meetings")
 @access("professional", Level.high, patient_data=True)
 def meetings(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) -> HTMLResponse:
-    """The unit's meetings from this morning on."""
+    """The unit's meetings from this morning on, and those of which nobody has written how they went."""
     found = worklists.meetings(db, who, now=now)
     seen.each((meeting.patient_id for meeting in found), "meetings.read", f"meetings:{len(found)}")
     rows = [
@@ -170,13 +171,22 @@ def meetings(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) -> HT
             "open": meet.phase(meeting, now) is meet.Phase.open,
             "mine": meeting.host_id == who.id,
             "guests": [
-                guest.name for guest in meeting.participants if guest.professional_id != meeting.host_id
+                (guest.name, say.pair(ANSWERS, guest.answer) if guest.answer else None)
+                for guest in meeting.participants
+                if guest.professional_id != meeting.host_id
             ],
-            "over": meet.phase(meeting, now) in (meet.Phase.over, meet.Phase.ended),
+            "over": meet.phase(meeting, now) not in (meet.Phase.early, meet.Phase.open),
+            "begun": meeting.starts_at <= now,
+            "outcome": say.pair(MEETING_OUTCOMES, meeting.outcome) if meeting.outcome else None,
         }
         for meeting in found
+        if meeting.state != "cancelled"
     ]
-    return page("desk/meetings.html", rows=rows)
+    return page(
+        "desk/meetings.html",
+        rows=rows,
+        cancelled=[(one, one.host_id == who.id) for one in found if one.state == "cancelled"],
+    )
 
 
 def _lines(db: Session, rows: Sequence[Row], me: UUID | None, say: Sentences, now: datetime) -> list[Line]:

@@ -10,6 +10,7 @@ from companion.worklists.patient_case import Case, Entry
 from web.desk.words import Sentences
 from web.desk.words.cases import OUTCOMES
 from web.desk.words.letters import MESSAGE_KINDS, MESSAGE_STATES
+from web.desk.words.meetings import ANSWERS, MEETING_OUTCOMES
 from web.desk.words.plans import PLAN_EVENTS, PLAN_REASONS
 from web.house.words import _
 
@@ -38,6 +39,8 @@ _MEETINGS = {
     "left": (_("Forlot videomøtet"), "door"),
     "call_me": (_("Ba om å bli ringt i stedet for video"), "phone"),
     "ended": (_("Videomøtet er slutt"), "ok"),
+    "answered": (_("Videomøtet: %(how)s"), "calendar"),
+    "outcome": (_("Videomøtet: %(how)s"), "ok"),
 }
 
 
@@ -83,7 +86,9 @@ def _happening(case: Case, entry: Entry, say: Sentences) -> Happening:
     if kind == "meeting" and entry.meeting:
         said, icon = _MEETINGS.get(rest, (rest, "meetings"))
         who = entry.participant.name if entry.participant else by
-        return Happening(entry.at, icon, say(said, when=say.when(entry.meeting.starts_at)), by=who)
+        how = say.pair(ANSWERS if rest == "answered" else MEETING_OUTCOMES, entry.reason or "")[0]
+        what = say(said, when=say.when(entry.meeting.starts_at), how=how.lower())
+        return Happening(entry.at, icon, what, by=who, quote=entry.text or "")
     if entry.message:
         word, tone = say.pair(MESSAGE_STATES, _state(entry.message))
         return Happening(

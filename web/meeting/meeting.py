@@ -62,10 +62,10 @@ def show(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, page: Page, seen
     meeting, phase = mine.meeting, meet.phase(mine.meeting, now)
     seen(meeting.patient_id, "meeting.read", f"meeting:{meeting_id}")
     if phase is meet.Phase.open:
-        return page("meeting/room.html", **_context(mine))
+        return page("meeting/room.html", **context(mine))
     if phase is meet.Phase.early:
-        return page("meeting/early.html", opens_at=meeting.starts_at - meet.OPENS_BEFORE, **_context(mine))
-    return page("meeting/shut.html", phase=phase, **_context(mine))
+        return page("meeting/early.html", opens_at=meeting.starts_at - meet.OPENS_BEFORE, **context(mine))
+    return page("meeting/shut.html", phase=phase, **context(mine))
 
 
 @router.get("/meeting/{meeting_id}/calendar.ics")
@@ -119,7 +119,7 @@ def called(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, page: Page, se
     """Who phones, and on which number."""
     mine = meet.invitation(db, door, meeting_id, now=now)
     seen(mine.meeting.patient_id, "meeting.read", f"meeting:{meeting_id}")
-    return page("meeting/called.html", **_context(mine))
+    return page("meeting/called.html", **context(mine))
 
 
 @router.post("/meeting/{meeting_id}/leave")
@@ -140,8 +140,8 @@ def left(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, page: Page, seen
     seen(meeting.patient_id, "meeting.read", f"meeting:{meeting_id}")
     if phase is meet.Phase.open:
         closes_at = meet.ends_at(meeting) + meet.OPEN_AFTER
-        return page("meeting/left.html", closes_at=closes_at, **_context(mine))
-    return page("meeting/shut.html", phase=phase, **_context(mine))
+        return page("meeting/left.html", closes_at=closes_at, **context(mine))
+    return page("meeting/shut.html", phase=phase, **context(mine))
 
 
 @router.post("/meeting/{meeting_id}/end")
@@ -156,11 +156,13 @@ def end(
     return go(f"/meeting/{meeting_id}/left")
 
 
-def _context(mine: Participant) -> dict[str, Any]:
+def context(mine: Participant) -> dict[str, Any]:
+    """What every page of the meeting shows: which, with whom, who reads it, and where to go from here."""
     meeting, guest = mine.meeting, mine.professional_id is None
     host = meeting.host
     return {
         "meeting": meeting,
+        "mine": mine,
         "guest": guest,
         "unit": meeting.unit,
         "host_name": host.name,

@@ -63,6 +63,7 @@ def meetings(page: Page, db: Db, who: Who, now: Now, seen: Seen) -> Response:
     seen(cast(UUID, who.id), "meetings.read")
     return page(
         "patient/meetings.html",
+        me=who.id,
         coming=[(meeting, meet.phase(meeting, now).value) for meeting in found.coming],
         past=[(meeting, meet.phase(meeting, now).value) for meeting in found.past],
     )

@@ -29,6 +29,7 @@ def home(page: Page, db: Db, who: Who, now: Now, seen: Seen, words: Words) -> Re
     seen.each((grant.patient_id for grant in grants), "relative.home")
     return page(
         "relative/home.html",
+        me=who.id,
         first_name=who.name.split()[0],
         people=_people(grants, words),
         meeting=(coming[0], meet.phase(coming[0], now).value) if coming else None,
@@ -55,6 +56,7 @@ def meetings(page: Page, db: Db, who: Who, now: Now, seen: Seen, words: Words) -
     seen.each((meeting.patient_id for meeting in (*found.coming, *found.past)), "meetings.read")
     return page(
         "relative/meetings.html",
+        me=who.id,
         coming=[(meeting, meet.phase(meeting, now).value) for meeting in found.coming],
         past=[(meeting, meet.phase(meeting, now).value) for meeting in found.past],
         tabs=_tabs(grants, words),

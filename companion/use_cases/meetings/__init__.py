@@ -1,6 +1,7 @@
 """Meetings: offered, answered, reminded of, held; and what came of them."""
 
 from companion.rules.meetings import OPEN_AFTER, OPENS_BEFORE, Phase, ends_at, phase
+from companion.use_cases.meetings.answering import ANSWERS, LONGEST_TEXT, answer
 from companion.use_cases.meetings.door import (
     News,
     Sitting,
@@ -14,10 +15,15 @@ from companion.use_cases.meetings.door import (
 )
 from companion.use_cases.meetings.happenings import asked_to_be_called
 from companion.use_cases.meetings.offering import SEATS, cancel, move, offer
+from companion.use_cases.meetings.outcome import HELD, NOT_HELD, record, suggested
 from companion.use_cases.meetings.participants import may_invite, of_my_unit, relations
 from companion.use_cases.meetings.reminding import step
 
 __all__ = [
+    "ANSWERS",
+    "HELD",
+    "LONGEST_TEXT",
+    "NOT_HELD",
     "OPENS_BEFORE",
     "OPEN_AFTER",
     "SEATS",
@@ -25,6 +31,7 @@ __all__ = [
     "Phase",
     "Sitting",
     "admit",
+    "answer",
     "asked_to_be_called",
     "call_me",
     "cancel",
@@ -39,6 +46,8 @@ __all__ = [
     "of_my_unit",
     "offer",
     "phase",
+    "record",
     "relations",
     "step",
+    "suggested",
 ]

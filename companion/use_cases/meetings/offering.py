@@ -14,6 +14,7 @@ from companion.rules.access import Actor
 from companion.rules.meetings import USEFUL_AFTER_START, ends_at, next_step_at
 from companion.use_cases.cases import flag
 from companion.use_cases.meetings.happenings import happened, still_standing
+from companion.use_cases.meetings.outcome import settle
 from companion.use_cases.meetings.participants import followed, meeting_grants, of_my_unit
 from companion.use_cases.meetings.telling import tell_guests
 
@@ -110,8 +111,9 @@ def move(
     meeting.sequence += 1
     meeting.next_at = next_step_at(meeting, now, just_told=True)
     for participant in meeting.participants:
-        participant.admitted_at = None
+        participant.admitted_at = participant.answer = None
     happened(meeting, "moved", now, by=who)
+    settle(db, who, meeting, ("meeting_declined",), now)
     db.flush()
     tell_guests(db, meeting, "meeting_moved", now)
     return meeting
@@ -126,6 +128,7 @@ def cancel(db: Session, who: Actor, meeting_id: UUID, *, now: datetime) -> Meeti
     meeting.state, meeting.next_at = "cancelled", None
     meeting.sequence += 1
     happened(meeting, "cancelled", now, by=who)
+    settle(db, who, meeting, ("meeting_declined",), now)
     db.flush()
     if now < meeting.starts_at + USEFUL_AFTER_START:
         tell_guests(db, meeting, "meeting_cancelled", now)

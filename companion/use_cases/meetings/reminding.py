@@ -1,4 +1,4 @@
-"""The tick: everybody invited is reminded the day before and half an hour before.
+"""The tick: everybody invited is reminded the day before and half an hour before; afterwards it is seen who came.
 
 What was to be said at a moment when nobody looked is said later only if it still helps, and never together with the next.
 """
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from companion.models import Meeting
 from companion.rules.meetings import USEFUL_AFTER_START, half_an_hour_before, next_step_at, step_due
+from companion.use_cases.meetings.outcome import close_door
 from companion.use_cases.meetings.telling import guests, write
 
 BATCH = 100
@@ -27,20 +28,26 @@ def step(db: Session, now: datetime, limit: int = BATCH) -> int:
     ).all()
     for meeting in due:
         _happen(db, meeting, now)
-        meeting.next_at = next_step_at(meeting, now) if meeting.state == "offered" else None
+        meeting.next_at = next_step_at(meeting, now)
     db.flush()
     return len(due)
 
 
 def _happen(db: Session, meeting: Meeting, now: datetime) -> None:
     what = step_due(meeting, now)
-    if meeting.state == "offered" and what in ("meeting_coming", "meeting_now"):
-        remind(db, meeting, what, now)
+    if what == "close":
+        close_door(db, meeting, now)
+    elif what != "wait" and meeting.state == "offered":
+        _remind(db, meeting, what, now)
 
 
-def remind(db: Session, meeting: Meeting, kind: str, now: datetime) -> None:
-    """A letter to each who is still invited. Whoever takes no letters was phoned when the meeting was offered."""
+def _remind(db: Session, meeting: Meeting, kind: str, now: datetime) -> None:
+    """A letter to each who is still invited and has not said that it does not suit.
+
+    Whoever takes no letters was phoned when the meeting was offered.
+    """
     begins = meeting.starts_at
     useful = half_an_hour_before(begins) if kind == "meeting_coming" else begins + USEFUL_AFTER_START
     for participant in guests(db, meeting, now):
-        write(db, participant, kind, now, valid_until=useful)
+        if participant.answer not in ("no", "other"):
+            write(db, participant, kind, now, valid_until=useful)

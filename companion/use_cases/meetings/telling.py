@@ -49,11 +49,17 @@ def raise_flag(
     level: Literal["red", "amber"],
     params: dict[str, str],
     now: datetime,
+    *,
+    quote: str | None = None,
 ) -> None:
     """One open flag per patient and code; it speaks of the latest."""
-    told = params | {"host": meeting.host.name, "when": meeting.starts_at.isoformat()}
+    told = params | {
+        "host": meeting.host.name,
+        "when": meeting.starts_at.isoformat(),
+        "meeting": str(meeting.id),
+    }
     raised = flag.raise_flag(
         db, meeting.patient, code=code, level=level, unit=meeting.unit, params=told, now=now
     )
-    raised.params = told
+    raised.params, raised.quote = told, quote or raised.quote
     db.flush()

@@ -73,6 +73,7 @@ class ItsMeeting:
     patient_id: UUID
     state: str
     starts_at: datetime
+    outcome: str | None
     host: Host
 
 
@@ -125,7 +126,7 @@ _OF = {
     "relative": (_RELATIVE, "name phone phone_state"),
     "plan": (_PLAN, "state template"),
     "check_in": (_CHECK_IN, "state postponed asked_at reminded_at"),
-    "meeting": (_MEETING, "patient_id state starts_at"),
+    "meeting": (_MEETING, "patient_id state starts_at outcome"),
     "host": (_HOST, "name"),
 }
 # Made once: to build the statement anew would take longer than the database takes for it.
@@ -154,6 +155,6 @@ def _read(row: tuple[Any, ...]) -> Letter:
     if letter.check_in_id:
         letter.check_in = ItsCheckIn(ItsPlan(*row[26:28]), *row[28:32])
     if letter.meeting_id:
-        patient_id, state, starts_at, host = row[32:36]
-        letter.meeting = ItsMeeting(patient_id, state, starts_at, Host(host))
+        patient_id, state, starts_at, outcome, host = row[32:37]
+        letter.meeting = ItsMeeting(patient_id, state, starts_at, outcome, Host(host))
     return letter

@@ -281,6 +281,8 @@ def meeting_stands(message: Message | Letter) -> bool:
     if message.kind == "meeting_cancelled":
         return meeting.state == "cancelled"
     told = message.params.get("when")
+    if message.kind == "meeting_missed":
+        return meeting.outcome == "no_show"
     return meeting.state == "offered" and (not told or datetime.fromisoformat(told) == meeting.starts_at)
 
 

@@ -6,6 +6,7 @@ from companion.models import Flag
 from companion.rules.delivery_codes import explain
 from companion.use_cases.messages.again import SENT_AGAIN
 from web.desk.words.measures import inside
+from web.desk.words.meetings import OUTCOME_EVENTS
 from web.house.words import Words, _
 
 # Why a case is on the list: in the person's own words where an answer has words.
@@ -38,6 +39,10 @@ FLAGS: Mapping[str, str] = {
     "rest_by_phone": _("Har svart på SMS. Resten spørres på telefon"),
     "wants_call": _("Vil bli oppringt"),
     "call_me": _("Ring %(who)s: videoen virker ikke"),
+    "no_show": _("Kom ikke til videomøtet"),
+    "not_let_in": _("Ventet i videomøtet, men ingen slapp inn"),
+    "meeting_unsettled": _("Ingen kom til videomøtet"),
+    "meeting_declined": _("Tiden for videomøtet passer ikke for %(who)s"),
     "tell_by_phone": _("Ring og fortell om videomøtet"),
     "undeliverable": _("Melding ikke levert"),
     "parked_message": _("Usikkert om meldingen kom fram"),
@@ -57,6 +62,10 @@ NEXT_STEP: Mapping[str, str] = {
     "parked_message": _("Ring hvis du ikke hører noe."),
     "feels_very_bad": _("Ring og hør hva som skjer."),
     "call_me": _("Ring med en gang. De venter."),
+    "no_show": _("Ring, hør hvordan det går, og finn en ny tid."),
+    "not_let_in": _("Ring med en gang og beklag. Finn en ny tid."),
+    "meeting_unsettled": _("Skriv hvordan det gikk, under Møter. Ring hvis dere ikke har snakket sammen."),
+    "meeting_declined": _("Ring og finn en ny tid, eller flytt møtet."),
     "opted_out": _("Avtal om vi skal ringe i stedet."),
     "passport_wrong": _("Gå gjennom passet sammen."),
     "wants_coordinator": _("Meld behovet til koordinerende enhet."),
@@ -127,10 +136,12 @@ class CaseWords(Words):
         return self(sentence, who=who or self(_("En kollega")))
 
     def contact_event(self, outcome: str) -> str:
-        """What an attempt to reach somebody came to: `phone:reached`; `meeting`: one was offered; `again`: a letter was."""
+        """What an attempt to reach somebody came to: `phone:reached`; `meeting`: one was offered; `meeting:phone`: it was held
+        so; `again`: a letter was sent again.
+        """
         how, _sep, result = outcome.partition(":")
         if how == "meeting":
-            return self(_("Tilbød et videomøte"))
+            return self(OUTCOME_EVENTS.get(result, _("Tilbød et videomøte")))
         if how == SENT_AGAIN:
             return self(_("Sendte meldingen på nytt"))
         reached, missed = CONTACTS.get(how, CONTACTS["other"])
