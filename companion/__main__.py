@@ -5,9 +5,9 @@ A command imports what it needs itself, so that every other one opens at once.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -18,6 +18,7 @@ from companion.clock import SystemClock, moment
 from companion.errors import CompanionError, Conflict, Invalid, NotFound
 from companion.rules.access import SYSTEM, Actor, Level
 from companion.rules.places import ROLES, UNIT_KINDS
+from companion.rules.texts import COMPLETE_LANGUAGES
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -190,24 +191,46 @@ def integration_revoke(name: str) -> None:
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="The hospital's list; format in the README")],
+    file: Annotated[Path, typer.Argument(help="The hospital's list, CSV or .xlsx; format in the README")],
     dry_run: Annotated[bool, typer.Option(help="Say what would happen, and change nothing")] = False,
     partial: Annotated[bool, typer.Option(help="Import the good rows of a list with bad ones")] = False,
+    write_from: Annotated[
+        str, typer.Option("--from", help="Nobody is written to before this day, YYYY-MM-DD")
+    ] = "",
+    accept_names: Annotated[
+        bool,
+        typer.Option("--accept-names", help="Take names whose order nobody can know; greet without a name"),
+    ] = False,
+    new_measures: Annotated[
+        bool, typer.Option("--new-measures", help="A measure under another title than before is a new one")
+    ] = False,
+    language: Annotated[str, typer.Option(help="Of what is said about the list: nb, nn or en")] = "nb",
     now: Annotated[str, typer.Option(help="A moment, ISO 8601 with zone; the real time without")] = "",
 ) -> None:
     """Import discharges; a line per problem, then the counts as JSON. A bad row: nothing is imported, exit code 1."""
     from companion.use_cases.going_home.import_ import import_discharges
+    from companion.use_cases.going_home.list_words import ListWords
+    from companion.use_cases.going_home.listed import Answers
 
     with _told(), _session() as db:
         at = _moment(now) if now else _now(db)
+        words = ListWords(_one_of("--language", language, COMPLETE_LANGUAGES))
+        answers = Answers(_day("--from", write_from), accept_names, new_measures)
         try:
             report = import_discharges(
-                db, IMPORT, file, partial=partial, dry_run=dry_run, settings=_settings(), now=at
+                db,
+                IMPORT,
+                file,
+                partial=partial,
+                dry_run=dry_run,
+                answers=answers,
+                settings=_settings(),
+                now=at,
             )
         except OSError as problem:
             raise _Refused(f"{file} cannot be read: {problem.strerror}") from None
-        for found in report.problems:
-            print(found)
+        for found in sorted((*report.problems, *report.notes), key=lambda one: one.line):
+            print(words.line(found))
         print(json.dumps(report.counts))
         bad = bool(report.problems)
     if bad:
@@ -307,6 +330,19 @@ def _sentence(problem: Exception) -> str | None:
         case ValueError():
             return f"COMPANION_KEYS does not open what is stored: {problem}."
     return None
+
+
+def _one_of(option: str, given: str, known: Collection[str]) -> str:
+    if given not in known:
+        raise _Refused(f"{option} must be one of {', '.join(known)}")
+    return given
+
+
+def _day(option: str, given: str) -> date | None:
+    try:
+        return date.fromisoformat(given) if given else None
+    except ValueError:
+        raise _Refused(f"{option} is not a day; write for example 2026-12-01") from None
 
 
 def _settings() -> "Settings":

@@ -44,7 +44,10 @@ class Trust:
 
 @dataclass(frozen=True)
 class MunicipalityFacts:
-    """A municipality as on the map of 2024. `sami_language`: it lies in the administrative area of that language."""
+    """A municipality as on the map of 2024. `trust` is empty outside Northern Norway.
+
+    `sami_language`: it lies in the administrative area of that language.
+    """
 
     number: str
     name: str
@@ -52,6 +55,12 @@ class MunicipalityFacts:
     county: str
     trust: str
     sami_language: str | None = None
+    kven_name: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its names in all its official languages."""
+        return tuple(name for name in (self.name, self.sami_name, self.kven_name) if name)
 
 
 @dataclass(frozen=True)
@@ -113,13 +122,22 @@ def check_in_label(template_key: str, day_offset: int) -> Text | None:
 
 @cache
 def municipalities() -> Mapping[str, MunicipalityFacts]:
-    """The municipalities of Northern Norway, and Svalbard, by number."""
+    """All municipalities of Norway, and Svalbard, by number."""
     rows = _load(Path("municipalities.json"))["municipalities"]
     found = {row["number"]: MunicipalityFacts(**row) for row in rows}
-    unknown = sorted({one.trust for one in found.values()} - trusts().keys())
+    unknown = sorted({one.trust for one in found.values() if one.trust} - trusts().keys())
     if unknown or len(found) != len(rows):
         raise Misconfigured(f"content/municipalities.json: unknown trusts {unknown}, or a number twice")
     return MappingProxyType(found)
+
+
+@cache
+def former_municipalities() -> Mapping[str, tuple[str, ...]]:
+    """Numbers of earlier maps, each with those that its people live in now: more than one where it was divided."""
+    numbers = _load(Path("former_municipalities.json"))["numbers"]
+    if wrong := {one for now in numbers.values() for one in now} - municipalities().keys():
+        raise Misconfigured(f"content/former_municipalities.json: unknown numbers {sorted(wrong)}")
+    return MappingProxyType({number: tuple(now) for number, now in numbers.items()})
 
 
 @cache
@@ -150,7 +168,7 @@ def check_content() -> None:
         for check_in in template.check_ins:
             questionnaire(template.questionnaire_key(check_in.day_offset))
     measure_questions()
-    municipalities()
+    former_municipalities()
     phones()
     crisis_words()
 

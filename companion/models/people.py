@@ -9,12 +9,14 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from companion.models.base import Base, Identified
 from companion.models.places import Municipality, Unit
 from companion.models.types import BlindIndex, Encrypted
+from companion.rules.names import called
 
 
 class Patient(Identified, Base):
     """Somebody who goes home.
 
     `contact_by`: `sms`, `push` or `call` (no messages: a human phones). `phone_state`: `ok`, `dead`, `landline`, `opted_out`.
+    `name` is shown whole; `given_name` and `family_name` are empty where nobody can know which is which.
     `birth_date` is ISO text, sealed; it is what a link asks for. `sms_agreed_at`: since when the person has agreed to
     answer check-ins by SMS itself, one question a message; the access log says with whom.
     """
@@ -22,6 +24,8 @@ class Patient(Identified, Base):
     __tablename__ = "patient"
 
     name: Mapped[str] = mapped_column(Encrypted("patient.name"))
+    given_name: Mapped[str | None] = mapped_column(Encrypted("patient.given_name"))
+    family_name: Mapped[str | None] = mapped_column(Encrypted("patient.family_name"))
     national_id: Mapped[str] = mapped_column(Encrypted("patient.national_id"))
     national_id_index: Mapped[str] = mapped_column(BlindIndex("national_id"), unique=True)
     birth_date: Mapped[str] = mapped_column(Encrypted("patient.birth_date"))
@@ -42,8 +46,13 @@ class Patient(Identified, Base):
 
     @property
     def first_name(self) -> str:
-        """What we call the person."""
-        return self.name.split()[0]
+        """What we call the person when speaking of them: the whole name where nobody can know the given one."""
+        return called(self.name) or self.name
+
+    @property
+    def greeted_as(self) -> str:
+        """What we call the person to their face; empty where nobody can know."""
+        return called(self.name)
 
     @property
     def born(self) -> date:
@@ -70,8 +79,13 @@ class Relative(Identified, Base):
 
     @property
     def first_name(self) -> str:
-        """What we call the person."""
-        return self.name.split()[0]
+        """What we call the person when speaking of them: the whole name where nobody can know the given one."""
+        return called(self.name) or self.name
+
+    @property
+    def greeted_as(self) -> str:
+        """What we call the person to their face; empty where nobody can know."""
+        return called(self.name)
 
 
 class Professional(Identified, Base):
@@ -95,7 +109,7 @@ class Professional(Identified, Base):
     @property
     def first_name(self) -> str:
         """What patients call the person."""
-        return self.name.split()[0]
+        return called(self.name) or self.name
 
 
 class Membership(Identified, Base):

@@ -56,7 +56,7 @@ def template(words: Path, kind: str, way: str, language: str) -> Template:
 def values(letter: Message | Letter, product: str) -> dict[str, Any]:
     """What a text may speak of, besides links."""
     person, meeting = letter.relative or letter.patient, letter.meeting
-    given = {**letter.params, "product": product, "name": person.first_name if person else ""}
+    given = {**letter.params, "product": product, "name": person.greeted_as if person else ""}
     given |= {name: spoken_day(given[name], letter.language) for name in _DAYS if given.get(name)}
     if meeting is not None:
         given |= {

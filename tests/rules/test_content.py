@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -393,28 +394,85 @@ def test_what_to_expect_is_easy_to_read(key: str, language: str) -> None:
 # --- the rest
 
 
-def test_the_municipalities_of_the_north() -> None:
+def test_everybody_in_norway_has_a_municipality() -> None:
     found = library.municipalities()
-    by_county = [
-        sum(one.county == county for one in found.values()) for county in ("Nordland", "Troms", "Finnmark")
-    ]
-    assert by_county == [41, 21, 18]
-    assert len(found) == 81
-    assert "2100" in found
-    assert (found["5540"].name, found["5540"].sami_name, found["5540"].trust) == (
-        "Kåfjord",
-        "Gáivuotna",
-        "unn",
-    )
-    assert found["5501"].sami_name is None
-    assert {one.trust for one in found.values()} == set(library.trusts())
+    by_county = Counter(one.county for one in found.values())
+    assert by_county == {
+        "Oslo": 1,
+        "Rogaland": 23,
+        "Møre og Romsdal": 27,
+        "Nordland": 41,
+        "Østfold": 12,
+        "Akershus": 21,
+        "Buskerud": 18,
+        "Innlandet": 46,
+        "Vestfold": 6,
+        "Telemark": 17,
+        "Agder": 25,
+        "Vestland": 43,
+        "Trøndelag": 38,
+        "Troms": 21,
+        "Finnmark": 18,
+        "Svalbard": 1,
+    }
+    assert by_county.total() == 357 + 1
+    # Another county is another beginning of the number.
+    assert len({(number[:2], one.county) for number, one in found.items()}) == 15 + 1
+
+
+def test_municipalities_bear_their_names_in_all_official_languages() -> None:
+    found = library.municipalities()
+    assert found["5540"].names == ("Kåfjord", "Gáivuotna", "Kaivuono")
+    assert found["5622"].names == ("Porsanger", "Porsáŋgu", "Porsanki")
+    assert found["5041"].names == ("Snåsa", "Snåase")
+    assert (found["0301"].names, found["5501"].names) == (("Oslo", "Oslove"), ("Tromsø",))
+    assert sum(len(one.names) > 1 for one in found.values()) == 29
+
+
+def test_the_trusts_are_those_of_the_north() -> None:
+    trust_of = {one.county: one.trust for one in library.municipalities().values()}
+    assert {county for county, trust in trust_of.items() if trust} == {
+        "Nordland",
+        "Troms",
+        "Finnmark",
+        "Svalbard",
+    }
+    assert {one.trust for one in library.municipalities().values() if one.trust} == set(library.trusts())
     assert len(library.trusts()) == 4
+
+
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("5401", ("5501",)),
+        ("1902", ("5501",)),
+        ("0101", ("3101",)),
+        ("3005", ("3301",)),
+        ("1931", ("5530",)),
+        ("1201", ("4601",)),
+        ("1507", ("1508", "1580")),
+        ("1850", ("1806", "1875")),
+    ],
+)
+def test_a_number_of_an_earlier_map_leads_to_where_its_people_live_now(
+    former: str, now: tuple[str, ...]
+) -> None:
+    assert library.former_municipalities()[former] == now
+
+
+def test_no_number_of_today_is_called_an_old_one() -> None:
+    assert not library.former_municipalities().keys() & library.municipalities().keys()
 
 
 def test_the_sami_administrative_area() -> None:
     area = {one.name: one.sami_language for one in library.municipalities().values() if one.sami_language}
     northern = ["Kautokeino", "Karasjok", "Tana", "Nesseby", "Porsanger", "Kåfjord", "Lavangen", "Tjeldsund"]
-    assert area == {**dict.fromkeys(northern, "northern"), "Hamarøy": "lule", "Hattfjelldal": "southern"}
+    southern = ["Hattfjelldal", "Røros", "Snåsa", "Røyrvik"]
+    assert area == {
+        **dict.fromkeys(northern, "northern"),
+        "Hamarøy": "lule",
+        **dict.fromkeys(southern, "southern"),
+    }
 
 
 def test_the_three_national_numbers() -> None:

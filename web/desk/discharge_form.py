@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from companion.demo import ANNE, KARI, KARI_MEASURES
+from companion.rules.names import called
 from companion.use_cases.going_home.discharge import FIELDS, MeasureDraft
 from web.house.deps import Fields
 
@@ -45,8 +46,7 @@ class DischargeForm:
     @property
     def first_name(self) -> str:
         """What to call the person on the form, as soon as a name is there."""
-        words = self.fields.get("name", "").split()
-        return words[0][:40] if words else ""
+        return called(self.fields.get("name", ""))[:40]
 
     @property
     def has_relative(self) -> bool:

@@ -1,6 +1,5 @@
 """How a page becomes HTML: one Jinja environment, four languages, and Norwegian ways to say a day or a number."""
 
-import io
 import json
 import textwrap
 from collections.abc import Mapping
@@ -14,17 +13,15 @@ from zoneinfo import ZoneInfo
 import jinja2
 import phonenumbers
 from babel.dates import format_date
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-from babel.support import NullTranslations, Translations
 from jinja2.runtime import Context
 from markupsafe import Markup
+
+from companion.catalogues import translations as translations
 
 LANGUAGES = ("nb", "nn", "se", "en")
 OSLO = ZoneInfo("Europe/Oslo")
 
 _HERE = Path(__file__).resolve().parent.parent
-_CATALOGUES = _HERE.parent / "companion" / "locale"
 _NBSP = "\u00a0"
 _SHORT_NUMBERS = {"116117": f"116{_NBSP}117", "116123": f"116{_NBSP}123"}
 
@@ -88,19 +85,6 @@ def asset_file(env: jinja2.Environment, name: str, static: Path) -> Path | None:
 def render(env: jinja2.Environment, name: str, context: Mapping[str, Any]) -> str:
     """The page `name` as HTML. What the frames need in `context` is written at the top of `base.html`."""
     return env.get_template(name).render(context)
-
-
-@cache
-def translations(lang: str) -> NullTranslations:
-    """The catalogue of one language, read from its .po file; what it lacks is said in bokmål, the source."""
-    if lang not in LANGUAGES:
-        raise ValueError(f"no such language: {lang!r}")
-    with (_CATALOGUES / lang / "LC_MESSAGES" / "messages.po").open("rb") as source:
-        catalogue = read_po(source, locale=lang)
-    compiled = io.BytesIO()
-    write_mo(compiled, catalogue)
-    compiled.seek(0)
-    return Translations(compiled)
 
 
 def phone(number: str) -> str:

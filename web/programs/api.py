@@ -3,27 +3,25 @@
 from functools import cache
 from typing import Annotated, Any, cast
 
-from fastapi import Header
+from fastapi import Header, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from companion.exchange.hospital_list.told import Said
 from companion.use_cases.going_home import discharge, handed_in
 from companion.use_cases.going_home.import_ import Counts, Prepared, prepare, settle
+from companion.use_cases.going_home.list_words import ListWords
 from companion.use_cases.going_home.places import Places
-from web.house.deps import Db, Now, Program, SentJson, TheHouse, new_router
+from web.house.deps import Db, Now, Program, SentJson, TheHouse, language_of, new_router
 from web.house.security import access
 
 router = new_router(documented=True)
 
 MOST_ROWS = 1000
 _KEY = "^[!-~]{1,200}$"
-# Said here in words; the types of pydantic's errors are its own.
-_REASONS = {
-    "missing": "is missing",
-    "extra_forbidden": "is not a field we know",
-    "string_too_long": "is too long",
-}
+# Pydantic's types of errors in the codes of a list; what is none of these is no text.
+_CODES = {"missing": "missing", "extra_forbidden": "not_a_field", "string_too_long": "too_long"}
 
 
 class DischargeRow(BaseModel):
@@ -32,14 +30,23 @@ class DischargeRow(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     national_id: str = Field(max_length=40, description="11 digits")
-    name: str = Field(max_length=400)
-    phone: str = Field(max_length=80, description="Norwegian or international")
+    name: str = Field(
+        "", max_length=400, description="Ola Nordmann or Nordmann, Ola; or the two fields below"
+    )
+    given_name: str = Field("", max_length=200)
+    family_name: str = Field("", max_length=200)
+    phone: str = Field(max_length=80, description="Norwegian or international; empty when there is none")
     language: str = Field(max_length=10, description="nb, nn, se or en")
     municipality_number: str = Field(max_length=10, description="four digits")
     ward: str = Field(max_length=80, description="the key of a ward of this account")
-    discharged_on: str = Field(max_length=20, description="YYYY-MM-DD, may be in the future")
+    discharged_on: str = Field(max_length=40, description="YYYY-MM-DD, may be in the future")
     template: str = Field(max_length=40, description="a plan template's key")
     hour: str = Field("", max_length=10, description="HH:MM or empty")
+    write_from: str = Field(
+        "",
+        max_length=10,
+        description="YYYY-MM-DD, no letter before; needed when discharged more than 7 days ago",
+    )
     measures: str = Field("", max_length=20_000, description="title|owner|due days, joined by ' & '")
 
 
@@ -51,10 +58,11 @@ class Answer(BaseModel):
     moved: int
     unchanged: int
     rejected: int
+    notes: list["RowProblem"] = []
 
 
 class RowProblem(BaseModel):
-    """What is wrong with one field of one row; rows count from 1, 0 is the request itself."""
+    """What is wrong with, or was done to, one field of one row; rows count from 1, 0 is the request itself."""
 
     row: int
     field: str
@@ -121,6 +129,7 @@ def hand_in(
     now: Now,
     house: TheHouse,
     sent: SentJson,
+    request: Request,
     key: Annotated[
         str | None,
         Header(
@@ -131,10 +140,11 @@ def hand_in(
     ] = None,
 ) -> Response:
     """Discharges from a program, by the same rules as the form and the list."""
+    words = ListWords(language_of(request))
     rows, problems = _read(sent)
     if problems:
-        counts = Counts(rows=len(rows), rejected=len({problem.row for problem in problems} - {0}))
-        return _rejected(counts, problems)
+        counts = Counts(rows=len(rows), rejected=len({problem.line for problem in problems} - {0}))
+        return _rejected(counts, problems, words)
     prepared = _prepare(db, who, rows, house, now)
     try:
         with db.begin_nested():
@@ -142,12 +152,15 @@ def hand_in(
                 db, who, rows, key=key, prepared=prepared, settings=house.settings, now=now
             )
     except handed_in.Refused as refused:
-        found = refused.report.problems
-        return _rejected(
-            refused.report,
-            [RowProblem(row=one.line, field=one.field, reason=one.reason) for one in found],
-        )
+        return _rejected(refused.report, refused.report.problems, words)
+    if noted := answer.get("notes"):
+        notes = [Said(one["row"], one["field"], one["code"]) for one in noted]
+        answer = answer | {"notes": [_in_words(one, words).model_dump() for one in notes]}
     return JSONResponse(answer)
+
+
+def _in_words(said: Said, words: ListWords) -> RowProblem:
+    return RowProblem(row=said.line, field=said.field, reason=words.reason(said))
 
 
 def _prepare(db: Db, who: Program, rows: list[dict[str, str]], house: TheHouse, now: Now) -> Prepared:
@@ -178,11 +191,11 @@ def _description() -> dict[str, Any]:
     return described
 
 
-def _read(sent: object) -> tuple[list[dict[str, str]], list[RowProblem]]:
+def _read(sent: object) -> tuple[list[dict[str, str]], list[Said]]:
     """The rows, as many as were sent, and what is wrong with their shape."""
     given = cast(list[object], sent) if isinstance(sent, list) else [sent]
     if not 1 <= len(given) <= MOST_ROWS:
-        return [], [RowProblem(row=0, field="rows", reason=f"must be from 1 to {MOST_ROWS}")]
+        return [], [Said(0, "rows", "row_count", {"most": str(MOST_ROWS)})]
     rows, problems = [], []
     for number, one in enumerate(given, start=1):
         try:
@@ -190,24 +203,24 @@ def _read(sent: object) -> tuple[list[dict[str, str]], list[RowProblem]]:
         except ValidationError as wrong:
             rows.append({})
             problems += [
-                RowProblem(
-                    row=number,
-                    field=".".join(str(part)[:40] for part in error["loc"]) or "row",
-                    reason=_REASONS.get(error["type"], "is not text" if error["loc"] else "is not an object"),
+                Said(
+                    number,
+                    ".".join(str(part)[:40] for part in error["loc"]) or "row",
+                    _CODES.get(error["type"], "not_text" if error["loc"] else "not_an_object"),
                 )
                 for error in wrong.errors(include_url=False, include_context=False, include_input=False)
             ]
     return rows, problems
 
 
-def _rejected(counts: Counts, problems: list[RowProblem]) -> Response:
+def _rejected(counts: Counts, problems: list[Said], words: ListWords) -> Response:
     answer = Rejection(
         error="rejected",
-        problems=problems,
+        problems=[_in_words(one, words) for one in problems],
         rows=counts.rows,
         created=0,
         moved=0,
         unchanged=0,
         rejected=counts.rejected,
     )
-    return JSONResponse(answer.model_dump(), 422)
+    return JSONResponse(answer.model_dump(exclude={"notes"}), 422)

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from companion import worklists
 from companion.errors import Invalid
 from companion.models import Grant
+from companion.rules.names import called
 from companion.use_cases import meetings as meet
 from companion.use_cases.passport import lines as passport
 from companion.use_cases.people import preferences
@@ -30,7 +31,7 @@ def home(page: Page, db: Db, who: Who, now: Now, seen: Seen, words: Words) -> Re
     return page(
         "relative/home.html",
         me=who.id,
-        first_name=who.name.split()[0],
+        first_name=called(who.name),
         people=_people(grants, words),
         meeting=(coming[0], meet.phase(coming[0], now).value) if coming else None,
         tabs=_tabs(grants, words),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
 
@@ -28,19 +28,26 @@ from companion.rules.access import Actor
 from companion.rules.cadence import PlannedCheckIn, local_day, schedule, to_utc
 from companion.use_cases.going_home.checked import Discharge
 from companion.use_cases.going_home.places import Place, Places
+from companion.use_cases.going_home.retitled import retitled
 from companion.use_cases.messages import message
 
 SAME_STAY_WITHIN = timedelta(days=30)
 WELCOME_LASTS = timedelta(days=7)
+# Whoever went home longer ago than this is not written to without our asking from which day on.
+OLD_AFTER = timedelta(days=7)
 MISSING_FROM_THE_START = ("gp", "coordinator")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of it. `unchanged` also where only a new measure or a new telephone number was added to a known stay."""
+    """What became of it. `unchanged` also where only a new measure or a new telephone number was added to a known stay.
+
+    `retitled`: numbers, in the order of the list, of measures that look like known ones under another title; not recorded.
+    """
 
     stay: Stay
     what: Literal["created", "moved", "unchanged"]
+    retitled: tuple[int, ...] = ()
 
 
 class Arrival:
@@ -49,6 +56,9 @@ class Arrival:
     def __init__(self, db: Session, who: Actor, new: Discharge, now: datetime, places: Places) -> None:
         self.db, self.who, self.new, self.now, self.places = db, who, new, now, places
         self.today = local_day(now)
+        self.writes_from = max(self.today, new.write_from or self.today)
+        self.old = self.today - new.discharged_on > OLD_AFTER
+        self.retitled: tuple[int, ...] = ()
         self.by_hand = who.kind == "professional"
         self.is_new = False
         # These point at a patient by key alone, so they wait until the patient is in the database.
@@ -85,7 +95,7 @@ class Arrival:
             return self._newer(stays)
         titles = {measure.title.casefold() for measure in stay.measures}
         nothing_new = (
-            (patient.name, patient.phone) == (new.name, new.phone)
+            (patient.name, patient.phone or "") == (new.name.full, new.phone)
             and patient.municipality_number == new.municipality_number
             and stay.discharged_on == new.discharged_on
             and all(measure.title.casefold() in titles for measure in new.measures)
@@ -117,11 +127,13 @@ class Arrival:
             return Outcome(stay, "unchanged")
         self._refresh(patient)
         moved = self._move(stay, patient)
+        if not (self.by_hand or self.new.new_measures):
+            self.retitled = retitled(self.new, stay)
         if self._add_measures(stay, patient):
             self._follow(patient)
             self._contacts(patient)
         self.db.flush()
-        return Outcome(stay, "moved" if moved else "unchanged")
+        return Outcome(stay, "moved" if moved else "unchanged", self.retitled)
 
     def _known_patient(self) -> Patient | None:
         return self.db.scalars(
@@ -132,12 +144,14 @@ class Arrival:
         new = self.new
         return Patient(
             id=uuid4(),
-            name=new.name,
+            name=new.name.full,
+            given_name=new.name.given or None,
+            family_name=new.name.family or None,
             national_id=new.national_id,
             national_id_index=new.national_id,
             birth_date=new.birth_date.isoformat(),
-            phone=new.phone,
-            phone_index=new.phone,
+            phone=new.phone or None,
+            phone_index=new.phone or None,
             phone_state="landline" if new.by_phone_call else "ok",
             contact_by="call" if new.by_phone_call else "sms",
             language=new.language,
@@ -177,6 +191,8 @@ class Arrival:
         return not self.by_hand and self.new.discharged_on < stay.discharged_on
 
     def _create(self, patient: Patient, earlier: list[Stay]) -> Outcome:
+        if self.old and self.new.write_from is None and not self.by_hand:
+            raise Conflict("from_when")
         if not self.is_new:
             self._refresh(patient)
             self._end(stay for stay in earlier if stay.discharged_on <= self.new.discharged_on)
@@ -206,7 +222,7 @@ class Arrival:
         self._add_measures(stay, patient)
         self._follow(patient)
         self._contacts(patient)
-        self._welcome(stay, patient)
+        self._welcome(stay, plan, patient)
         if not self.is_new:
             self.db.flush()
         return Outcome(stay, "created")
@@ -214,12 +230,14 @@ class Arrival:
     def _refresh(self, patient: Patient) -> None:
         """What the hospital knows best. Language and hour are the patient's own choice; only a human changes them here."""
         new = self.new
-        if patient.name != new.name:
-            patient.name = new.name
+        if patient.name != new.name.full:
+            patient.name = new.name.full
+            patient.given_name, patient.family_name = new.name.given or None, new.name.family or None
         if patient.municipality_number != new.municipality_number:
             patient.municipality_number = new.municipality_number
             self._follow(patient)
-        if patient.phone != new.phone:
+        # A list without a number takes none away.
+        if new.phone and patient.phone != new.phone:
             self._new_phone(patient)
         if self.by_hand:
             patient.language = new.language
@@ -293,7 +311,7 @@ class Arrival:
         check_in.questionnaire = planned.questionnaire
         check_in.local_date, check_in.local_time = planned.local_date, planned.local_time
         check_in.zone, check_in.due_at = planned.zone, planned.due_at
-        over = planned.local_date < self.today
+        over = planned.local_date < self.writes_from
         check_in.state = "skipped" if over else "planned"
         check_in.ended_at = self.now if over else None
 
@@ -301,8 +319,8 @@ class Arrival:
         """Adds the titles that are not there yet, numbered on; how many."""
         titles = {measure.title.casefold() for measure in stay.measures}
         number = before = max((measure.number for measure in stay.measures), default=0)
-        for new in self.new.measures:
-            if new.title.casefold() in titles:
+        for place, new in enumerate(self.new.measures, start=1):
+            if new.title.casefold() in titles or place in self.retitled:
                 continue
             titles.add(new.title.casefold())
             number += 1
@@ -393,8 +411,11 @@ class Arrival:
     def _event(self, kind: str, reason: str | None = None) -> PlanEvent:
         return PlanEvent(kind=kind, reason=reason, at=self.now, by_kind=self.who.kind, by_id=self.who.id)
 
-    def _welcome(self, stay: Stay, patient: Patient) -> None:
-        not_before, valid_until = self._welcome_time(patient)
+    def _welcome(self, stay: Stay, plan: Plan, patient: Patient) -> None:
+        first = min((one.local_date for one in plan.check_ins if one.state == "planned"), default=None)
+        if self.old and first is None:
+            return
+        not_before, valid_until = self._welcome_time(patient, first)
         letter = message.draft(
             "welcome",
             to=patient,
@@ -406,9 +427,13 @@ class Arrival:
         if letter:
             self._put(letter)
 
-    def _welcome_time(self, patient: Patient) -> tuple[datetime, datetime]:
+    def _welcome_time(self, patient: Patient, first: date | None = None) -> tuple[datetime, datetime]:
         hour = patient.hour or library.plan_template(self.new.template).hour
-        not_before = max(self.now, to_utc(self.new.discharged_on, hour))
+        day = max(self.new.discharged_on, self.writes_from)
+        if self.old and first:
+            # Hundreds may come in with one old list: each is greeted the day before it is first asked.
+            day = max(day, first - timedelta(days=1))
+        not_before = max(self.now, to_utc(day, hour))
         return not_before, not_before + WELCOME_LASTS
 
     def _move_welcome(self, stay: Stay, patient: Patient) -> None:

@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 from companion import library
 from companion.errors import Invalid
 from companion.models.care import MEASURE_OWNERS
+from companion.rules import names
 from companion.rules import national_id as national_ids
+from companion.rules.names import Name
 from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
 from companion.use_cases.going_home.places import Place, Places, national_id_problem
@@ -27,6 +29,8 @@ FIELDS = (
     "template",
     "hour",
 )
+# A number that takes no SMS: a person with it is phoned.
+NO_SMS = "no_sms"
 LONGEST_NAME = 100
 LONGEST_TITLE = 200
 LONGEST_WHY = 500
@@ -58,11 +62,15 @@ class NewMeasure:
 
 @dataclass(frozen=True)
 class Discharge:
-    """A discharge whose every field does. A landline takes no SMS, so `by_phone_call` then says that a human phones."""
+    """A discharge whose every field does.
+
+    `by_phone_call`: a human phones, for the number takes no SMS, or there is none at all and `phone` is empty. `write_from`:
+    nothing is written to the person before that day. `new_measures`: another title than before is another measure.
+    """
 
     national_id: str
     birth_date: date
-    name: str
+    name: Name
     phone: str
     by_phone_call: bool
     language: str
@@ -72,6 +80,8 @@ class Discharge:
     template: str
     hour: time | None
     measures: tuple[NewMeasure, ...]
+    write_from: date | None = None
+    new_measures: bool = False
 
 
 def check(
@@ -82,12 +92,14 @@ def check(
     settings: Settings,
     today: date,
     places: Places | None = None,
+    accept_names: bool = False,
 ) -> Discharge:
     """The discharge behind what was typed. Raises `Invalid` with every problem at once.
 
-    Problems of measures are named by their number on the sheet: `measures.1.title`.
+    Problems of measures are named by their number on the sheet: `measures.1.title`. `accept_names`: a name of which nobody can
+    know what is what is taken as it is; else it is a problem, `name_order`.
     """
-    return _Check(fields, places or Places.read(db), settings, today).discharge(measures)
+    return _Check(fields, places or Places.read(db), settings, today, accept_names).discharge(measures)
 
 
 def read_measures(text: str) -> list[MeasureDraft]:
@@ -104,8 +116,11 @@ def read_measures(text: str) -> list[MeasureDraft]:
 class _Check:
     """One form being read, with the problems found so far."""
 
-    def __init__(self, fields: Mapping[str, str], places: Places, settings: Settings, today: date) -> None:
+    def __init__(
+        self, fields: Mapping[str, str], places: Places, settings: Settings, today: date, accept_names: bool
+    ) -> None:
         self._fields = fields
+        self._accept_names = accept_names
         self._places = places
         self._settings = settings
         self._today = today
@@ -122,6 +137,7 @@ class _Check:
         discharged_on = self._discharged_on()
         template = self._one_of("template", library.plan_templates(), "unknown_template")
         hour = self._hour()
+        write_from = self._write_from()
         measures = self._measures(drafts, discharged_on or self._today)
         if self._problems or born is None or ward is None or discharged_on is None:
             raise Invalid(self._problems)
@@ -138,6 +154,7 @@ class _Check:
             template=template,
             hour=hour,
             measures=measures,
+            write_from=write_from,
         )
 
     def _text(self, field: str) -> str:
@@ -160,19 +177,26 @@ class _Check:
             self._problems["national_id"] = "not_a_national_id"
         return read.digits, read.birth_date
 
-    def _name(self) -> str:
-        name = self._text("name")
-        if len(name) > LONGEST_NAME:
+    def _name(self) -> Name:
+        typed = self._text("name")
+        name = names.read(typed)
+        if len(typed) > LONGEST_NAME:
             self._problems["name"] = "too_long"
-        elif name and not any(letter.isalpha() for letter in name):
+        elif typed and not any(letter.isalpha() for letter in typed):
             self._problems["name"] = "not_a_name"
+        elif names.spoiled(typed):
+            self._problems["name"] = "garbled"
+        elif typed and not name.known and not self._accept_names:
+            self._problems["name"] = "name_order"
         return name
 
     def _phone(self) -> tuple[str, bool]:
-        typed = self._text("phone")
-        number = phone_number(typed) if typed else None
-        if typed and number is None:
-            self._problems["phone"] = "not_a_phone"
+        typed = clean(self._fields.get("phone", ""))
+        if not typed and self._fields.get("contact_by", "call") == "call":
+            return "", True
+        number = phone_number(self._text("phone")) if typed else None
+        if number is None:
+            self._problems["phone"] = "not_a_phone" if typed else "missing"
         return (number.e164, number.landline) if number else ("", False)
 
     def _one_of(self, field: str, known: Collection[str], code: str) -> str:
@@ -184,7 +208,7 @@ class _Check:
     def _municipality(self) -> str:
         typed = self._text("municipality_number")
         if typed and not self._places.has_municipality(typed):
-            self._problems["municipality_number"] = "unknown_municipality"
+            self._problems["municipality_number"] = self._places.unknown_municipality(typed)
         return typed
 
     def _ward(self) -> Place | None:
@@ -201,6 +225,13 @@ class _Check:
             self._problems["discharged_on"] = "not_a_date"
         if day and abs(day - self._today) > FURTHEST:
             self._problems["discharged_on"] = "too_far"
+        return day
+
+    def _write_from(self) -> date | None:
+        typed = clean(self._fields.get("write_from", ""))
+        day = read_date(typed)
+        if typed and day is None:
+            self._problems["write_from"] = "not_a_date"
         return day
 
     def _hour(self) -> time | None:
@@ -224,6 +255,8 @@ class _Check:
         why = clean_lines(draft.why)
         if not title or len(title) > LONGEST_TITLE:
             self._problems[f"{field}.title"] = "too_long" if title else "missing"
+        elif names.looks_garbled(title):
+            self._problems[f"{field}.title"] = "garbled"
         if owner not in MEASURE_OWNERS:
             self._problems[f"{field}.owner"] = "unknown_owner" if owner else "missing"
         if len(why) > LONGEST_WHY:

@@ -1,6 +1,7 @@
 """A person goes home: the stay, its measures, the units that follow, the plan with its check-ins, and the welcome."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,7 +61,8 @@ def discharge(
 
     The same stay is an open one at the same ward, its day at most 30 days from this one. A list only moves a stay to a later
     day, and is too old when we know of a later one; a professional moves it both ways. What was asked stays as it is.
-    Raises `NotAllowed` for a ward that is not one's own, `Conflict("died")` for somebody registered dead.
+    Raises `NotAllowed` for a ward that is not one's own, `Conflict("died")` for somebody registered dead and, for a list,
+    `Conflict("from_when")` for somebody who went home long ago, as long as nobody has said from which day on to write.
     """
     _may_discharge(who, new.ward)
     here = Arrival(db, who, new, now, places or Places.read(db))
@@ -81,8 +83,9 @@ def make_ready(
     for new in news:
         if new.national_id not in firsts:
             arrival = Arrival(db, who, new, now, places)
-            outcome = arrival.first()
-            firsts[new.national_id] = Ready(new, outcome, rows.of(arrival.records(outcome.stay)))
+            with suppress(Conflict):
+                outcome = arrival.first()
+                firsts[new.national_id] = Ready(new, outcome, rows.of(arrival.records(outcome.stay)))
     return firsts
 
 
@@ -121,9 +124,9 @@ def discharge_all(
             firsts[place] = made
         elif new.national_id not in known:
             known.add(new.national_id)
-            if made is None:
-                made = make_ready(db, who, [new], now=now, places=places)[new.national_id]
-            firsts[place] = made
+            made = made or make_ready(db, who, [new], now=now, places=places).get(new.national_id)
+            if made:
+                firsts[place] = made
     outcomes: dict[int, Outcome | Conflict] = {}
     try:
         with db.begin_nested():

@@ -35,7 +35,7 @@ def hand_in(
     settings: Settings,
     now: datetime,
 ) -> dict[str, Any]:
-    """Records discharges, all or none, and says how many were `created`, `moved` and `unchanged`.
+    """Records discharges, all or none, and says how many were `created`, `moved` and `unchanged`, with `notes` in codes.
 
     A `key` used before gives the answer of that time, `Conflict("key_in_use")` when something else was sent with it. `Refused`
     for bad rows; such a request is not kept, so the key may be used again. `prepared`: made from the rows beforehand, so that
@@ -58,14 +58,20 @@ def hand_in(
             if report.problems:
                 raise Refused(report)
             if kept:
-                kept.answer = report.counts
+                kept.answer = _answer(report)
                 db.flush()
     except IntegrityError:
         before = _before(db, who, key) if key else None
         if before is None:
             raise
         return _same(db, before, sent)
-    return report.counts
+    return _answer(report)
+
+
+def _answer(report: Report) -> dict[str, Any]:
+    """The counts and, where something was done to a row, what: in codes, for whoever asks again may read another language."""
+    notes = [{"row": one.line, "field": one.field, "code": one.code} for one in report.notes]
+    return report.counts | ({"notes": notes} if notes else {})
 
 
 def _before(db: Session, who: Actor, key: str) -> HandedIn | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from companion import library
@@ -13,10 +13,13 @@ from companion.errors import Conflict, Invalid, NotFound
 from companion.models import Membership, Municipality, Professional, Unit
 from companion.rules import national_id as national_ids
 from companion.rules.cadence import local_day
+from companion.rules.names import folded
 from companion.rules.places import ROLES, UNIT_KINDS
 from companion.settings import Settings
 from companion.use_cases.people.typed import clean, phone_number
 
+# Where people are discharged from.
+WARDS = ("ward", "private_rehab")
 _LONGEST_KEY, _LONGEST_NAME, _LONGEST_TITLE, _LONGEST_HOURS = 60, 120, 60, 60
 
 
@@ -39,6 +42,9 @@ class Places:
         self._units = sorted(units, key=lambda unit: unit.key)
         self._by_key = {unit.key: unit for unit in self._units}
         self._trust_of = municipalities
+        self._named = {
+            one.number: {folded(name) for name in one.names} for one in library.municipalities().values()
+        }
 
     @classmethod
     def read(cls, db: Session) -> "Places":
@@ -53,10 +59,31 @@ class Places:
         """Whether it is one we know."""
         return number in self._trust_of
 
+    def municipality_number(self, text: str) -> str:
+        """The number of the municipality that is meant, by its number or by a name that only one has; else the text itself."""
+        meant = [number for number, names in self._named.items() if folded(text) in names]
+        return meant[0] if len(meant) == 1 and text.strip() else text
+
+    def unknown_municipality(self, text: str) -> str:
+        """The problem code for what is no municipality we know, with the new number where it is an old one."""
+        if now := library.former_municipalities().get(text):
+            known = library.municipalities()
+            return f"old_municipality:{' / '.join(f'{number} {known[number].name}' for number in now)}"
+        shared = [names for names in self._named.values() if folded(text) in names]
+        return "two_municipalities" if len(shared) > 1 else "unknown_municipality"
+
+    def ward_key(self, text: str) -> str:
+        """The key of the ward that is meant, by its key or by a name that only one has; else the text itself."""
+        wards = [unit for unit in self._units if unit.kind in WARDS]
+        meant = [unit.key for unit in wards if text.casefold() == unit.key.casefold()] or [
+            unit.key for unit in wards if text and folded(text) == folded(unit.name)
+        ]
+        return meant[0] if len(meant) == 1 else text
+
     def ward(self, key: str) -> Place | None:
         """The unit people are discharged from, by its key."""
         unit = self._by_key.get(key)
-        return unit if unit and unit.kind in ("ward", "private_rehab") else None
+        return unit if unit and unit.kind in WARDS else None
 
     def municipal(self, kind: str, municipality: str) -> Place | None:
         """The municipality's own unit of this kind."""
@@ -66,7 +93,7 @@ class Places:
         """The ambulatory team that serves the municipality: its own, or one of its trust's."""
         trust = self._trust_of.get(municipality)
         return self.municipal("art", municipality) or self._first(
-            "art", lambda unit: trust is not None and unit.trust == trust
+            "art", lambda unit: bool(trust) and unit.trust == trust
         )
 
     def _first(self, kind: str, fits: Callable[[Place], bool]) -> Place | None:
@@ -77,14 +104,17 @@ def load_municipalities(db: Session) -> int:
     """Writes the municipalities of the content into the database, new and changed ones; how many there are."""
     facts = library.municipalities()
     known = {one.number: one for one in db.scalars(select(Municipality))}
-    for number, one in facts.items():
-        row = known.get(number)
-        if row is None:
-            row = Municipality(number=number)
-            db.add(row)
-        row.name, row.sami_name, row.trust = one.name, one.sami_name, one.trust
+    for number, row in known.items():
+        if one := facts.get(number):
+            row.name, row.sami_name, row.trust = one.name, one.sami_name, one.trust
+    if new := [_as_row(one) for number, one in facts.items() if number not in known]:
+        db.execute(insert(Municipality), new)
     db.flush()
     return len(facts)
+
+
+def _as_row(one: library.MunicipalityFacts) -> dict[str, str | None]:
+    return {"number": one.number, "name": one.name, "sami_name": one.sami_name, "trust": one.trust}
 
 
 def add_unit(

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from companion.models import CheckIn, Meeting, Message, Patient, Plan, Professional, Relative
 from companion.models.base import Base
+from companion.rules.names import called
 
 
 @dataclass(slots=True)
@@ -30,9 +31,9 @@ class Person:
     sms_agreed_at: datetime | None = None
 
     @property
-    def first_name(self) -> str:
-        """What we call the person."""
-        return self.name.split()[0]
+    def greeted_as(self) -> str:
+        """What we call the person to their face; empty where nobody can know."""
+        return called(self.name)
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class Host:
     @property
     def first_name(self) -> str:
         """What patients call the person."""
-        return self.name.split()[0]
+        return called(self.name) or self.name
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """What people type, made fit to keep: stray characters gone, one way to write a telephone number."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -8,11 +9,13 @@ import phonenumbers
 # Joiners that Sámi names never need but emoji and some scripts do.
 _KEPT_FORMATS = frozenset("\u200c\u200d")
 _LONGEST_PHONE = 40
+_ZERO_AT_HOME = re.compile(r"(?<=\d)\s*\(0\)")
+_TAKES_SMS = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
 
 
 @dataclass(frozen=True)
 class PhoneNumber:
-    """A telephone number as E.164, and whether it is one that takes no SMS."""
+    """A telephone number as E.164; `landline` when it is one that takes no SMS: fixed, 800, 815, 02xxx and their like."""
 
     e164: str
     landline: bool
@@ -37,15 +40,17 @@ def _may_stay(letter: str) -> bool:
 
 def phone_number(text: str) -> PhoneNumber | None:
     """The number in any Norwegian or international notation; None when it is none."""
-    if len(text) > _LONGEST_PHONE:
+    # Letters would be read as the keys of a telephone: `400 00 mor` is 400 00 667.
+    if len(text) > _LONGEST_PHONE or any(letter.isalpha() for letter in text):
         return None
     try:
-        number = phonenumbers.parse(text, "NO")
+        # `+47 (0)400 00 001`: the zero is for callers at home, and Norway has none.
+        number = phonenumbers.parse(_ZERO_AT_HOME.sub("", text), "NO")
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_valid_number(number):
         return None
     return PhoneNumber(
         e164=phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
-        landline=phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.FIXED_LINE,
+        landline=phonenumbers.number_type(number) not in _TAKES_SMS,
     )

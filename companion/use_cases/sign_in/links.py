@@ -139,7 +139,7 @@ def redeem_typed(db: Session, phone: str, code: str, *, now: datetime) -> Opened
 def first_name(db: Session, sign_in: SignIn) -> str:
     """What the letter that brought the link already called the person."""
     person = _person_of(db, link_of(db, sign_in))
-    return person.first_name if person else ""
+    return person.greeted_as if person else ""
 
 
 def confirm_birth_date(db: Session, sign_in: SignIn, birth: date | None, *, now: datetime) -> Opened:

@@ -194,7 +194,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("language", "", "Velg språket på meldingene."),
     ("language", "tlh", "Velg et språk fra lista."),
     ("municipality_number", "", "Velg kommunen personen skal hjem til."),
-    ("municipality_number", "0301", "Vi kjenner ikke kommunen. Velg en fra lista."),
+    ("municipality_number", "0999", "Vi kjenner ikke kommunen. Velg en fra lista."),
     ("ward", "", "Velg posten personen skrives ut fra."),
     ("ward", "unn-post9", "Du hører ikke til en slik post. Velg en fra lista."),
     ("discharged_on", "", "Velg dagen personen skrives ut."),

@@ -13,6 +13,8 @@ from companion.models import AuditEvent, CheckIn, Patient, Stay
 from companion.rules.national_id import make_synthetic
 from companion.use_cases.going_home import import_, plan
 from companion.use_cases.going_home.import_ import COLUMNS, Report
+from companion.use_cases.going_home.list_words import ListWords
+from companion.use_cases.going_home.listed import Answers
 from tests import cast
 
 KARI = {
@@ -43,11 +45,29 @@ def listed(
 
 
 def load(
-    db: Session, lines: list[bytes] | Path, now: datetime, *, partial: bool = False, dry_run: bool = False
+    db: Session,
+    lines: list[bytes] | Path,
+    now: datetime,
+    *,
+    partial: bool = False,
+    dry_run: bool = False,
+    answers: Answers | None = None,
 ) -> Report:
     return import_.import_discharges(
-        db, cast.IMPORT, lines, partial=partial, dry_run=dry_run, settings=cast.SETTINGS, now=now
+        db,
+        cast.IMPORT,
+        lines,
+        partial=partial,
+        dry_run=dry_run,
+        answers=answers,
+        settings=cast.SETTINGS,
+        now=now,
     )
+
+
+def said(report: Report) -> list[str]:
+    words = ListWords()
+    return [words.line(one) for one in (*report.problems, *report.notes)]
 
 
 def patients(db: Session) -> int:
@@ -110,11 +130,11 @@ def test_a_bad_row_is_named_and_nothing_is_imported(db: Session, ward: cast.Ward
 
     assert report.counts == counts(2, rejected=1)
     assert patients(db) == 0
-    assert [str(problem) for problem in report.problems] == [
-        "Line 3, national_id: is not a valid national id.",
-        "Line 3, phone: is not a valid telephone number.",
-        "Line 3, measures: measure 1, owner: must be one of hospital, art, municipality, gp, nav, patient.",
-        "Line 3, measures: measure 1, due: must be a whole number of days.",
+    assert said(report) == [
+        "Linje 3, fødselsnummer: er ikke et gyldig fødselsnummer eller D-nummer. Det har 11 siffer.",
+        "Linje 3, telefon: er ikke et telefonnummer. La feltet stå tomt når personen ikke har noe.",
+        "Linje 3, tiltak nr. 1, ansvarlig: må være hospital, art, municipality, gp, nav eller patient.",
+        "Linje 3, tiltak nr. 1, frist: må være et helt antall dager.",
     ]
 
 
@@ -143,19 +163,35 @@ def test_somebody_dead_on_the_list(db: Session, ward: cast.Ward, now: datetime) 
 
 
 @pytest.mark.parametrize(
-    ("lines", "line", "field", "reason"),
+    ("lines", "line", "field", "code"),
     [
-        ([], 1, "file", "empty"),
-        ([b"\n"], 1, "file", "empty"),
-        (listed(KARI, encoding="utf-16"), 1, "file", "UTF-16"),
-        (listed(KARI, KARI | {"name": "Kåre Bjørn"}, encoding="latin-1"), 2, "file", "not UTF-8"),
-        (listed(KARI, columns=COLUMNS[1:]), 1, "national_id", "missing"),
-        ([listed()[0].replace(b"hour", b"hour;shoe_size")], 1, "shoe_size", "unknown"),
-        ([listed()[0].replace(b"hour", b"hour;hour")], 1, "hour", "twice"),
-        (listed(KARI | {"name": '"Kari'}, OLA), 3, "file", "quotation mark"),
-        (listed(KARI | {"name": "K" * 30_000}), 2, "file", "longer than"),
-        ([b"x" * 3_000_000], 1, "file", "longer than"),
-        ([bytes(range(128, 255))], 1, "file", "not UTF-8"),
+        ([], 1, "file", "is_empty"),
+        ([b"\n"], 1, "file", "is_empty"),
+        ([b"\xef\xbb\xbf\r\n;;;\r\n"], 1, "file", "is_empty"),
+        (listed(KARI, columns=COLUMNS[1:]), 1, "national_id", "column_missing"),
+        ([listed()[0].replace(b"hour", b"hour;shoe_size")], 1, "shoe_size", "column_unknown"),
+        ([listed()[0].replace(b"hour", b"hour;hour")], 1, "hour", "column_twice"),
+        ([listed()[0].replace(b"hour", b"Mobil")], 1, "phone", "column_twice"),
+        (listed(KARI)[1:], 1, "file", "no_header"),
+        (listed(KARI | {"name": '"Kari'}, OLA), 2, "file", "quote_open"),
+        (listed(KARI | {"name": "K" * 30_000}), 2, "file", "line_too_long"),
+        ([b"x" * 3_000_000], 1, "file", "line_too_long"),
+        ([bytes(range(128, 255))], 1, "file", "letters_unknown"),
+        ([*listed(KARI), "Kåre".encode("cp865")], 3, "file", "letters_unknown"),
+        ([*listed(KARI), "Kåre Ødegård".encode("mac-roman")], 3, "file", "letters_unknown"),
+        ([*listed(KARI), "Kåre".encode(), b"\r\n", "Åse".encode("cp1252")], 4, "file", "letters_unknown"),
+        ([*listed(KARI), b"a\x00b"], 3, "file", "has_nul"),
+        ([b"F\xc3\x83\xc2\xb8dselsnummer;Navn;Mobil;Utskrevet\r\n"], 1, "file", "is_garbled"),
+        ([b"MSH|^~\\&|DIPS|UNN|||20261127||ADT^A03|1|P|2.3\rPID|1\r"], 1, "file", "is_hl7"),
+        ([b'{"resourceType": "Bundle", "type": "collection"}'], 1, "file", "is_fhir"),
+        ([b'\xef\xbb\xbf<Bundle xmlns="http://hl7.org/fhir"/>'], 1, "file", "is_fhir"),
+        ([b'[{"national_id": "1"}]'], 1, "file", "is_json"),
+        ([b"<html><table><tr><td>fnr</td></tr></table></html>"], 1, "file", "is_html"),
+        ([b'<?xml version="1.0"?><MsgHead/>'], 1, "file", "is_xml_message"),
+        ([b"%PDF-1.7\n"], 1, "file", "is_pdf"),
+        ([b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"], 1, "file", "is_old_excel"),
+        ([b"PK\x03\x04 and then nothing"], 1, "file", "is_damaged"),
+        ([b"UNB+UNOC:3+1:14'"], 1, "file", "is_edifact"),
     ],
 )
 @pytest.mark.parametrize("partial", [False, True])
@@ -166,13 +202,13 @@ def test_a_file_that_does_not_do(
     lines: list[bytes],
     line: int,
     field: str,
-    reason: str,
+    code: str,
     partial: bool,
 ) -> None:
     report = load(db, lines, now, partial=partial)
     assert not report.readable
-    assert [(problem.line, problem.field) for problem in report.problems] == [(line, field)]
-    assert reason in report.problems[0].reason
+    assert [(one.line, one.field, one.code) for one in report.problems] == [(line, field, code)]
+    assert said(report)[0].startswith(f"Linje {line}, ")
     assert patients(db) == 0
 
 
@@ -194,16 +230,17 @@ def test_every_reason_is_a_sentence(db: Session, ward: cast.Ward, now: datetime)
     many = KARI | {"measures": " & ".join(["Tur|patient|3"] * 31)}
     report = load(db, listed(empty, wrong, long, many), now)
     assert report.counts == counts(4, rejected=4)
-    reasons = {(problem.line, problem.field): problem.reason for problem in report.problems}
-    assert reasons[2, "name"] == "is missing"
-    assert reasons[3, "name"] == "holds no letters"
-    assert reasons[3, "measures"] == "must be 'title|owner|due days', joined by ' & '"
-    assert reasons[5, "measures"] == "lists more than 30 measures"
+    codes = {(problem.line, problem.field): problem.code for problem in report.problems}
+    assert codes[2, "name"] == "missing"
+    assert codes[3, "name"] == "not_a_name"
+    assert codes[3, "measures"] == "not_a_measure"
+    assert codes[5, "measures"] == "too_many"
+    assert len(said(report)) == len(report.problems)
 
 
 def test_no_problem_quotes_what_was_typed(db: Session, ward: cast.Ward, now: datetime) -> None:
     report = load(db, listed(KARI | {"national_id": "04055812345", "phone": "hemmelig"}), now)
-    told = " ".join(str(problem) for problem in report.problems)
+    told = " ".join(said(report))
     assert "04055812345" not in told
     assert "hemmelig" not in told
 

@@ -9,12 +9,16 @@ PROBLEMS: Mapping[str, str] = {
     "missing": _("Fyll ut dette feltet."),
     "too_long": _("Dette er for langt. Skriv kortere."),
     "not_a_name": _("Skriv navnet med bokstaver."),
+    "garbled": _("Noen bokstaver er ødelagt. Skriv dem på nytt."),
+    "name_order": _("Vi vet ikke hva som er fornavn. Skriv Ola Nordmann, eller Nordmann, Ola."),
+    "two_municipalities": _("Flere kommuner heter det. Velg en fra lista."),
     "not_a_number": _("Skriv et tall, for eksempel 14."),
     "not_a_national_id": _("Dette er ikke et gyldig fødselsnummer. Det har 11 siffer."),
     "synthetic_not_allowed": _("Dette er et testnummer. Det kan ikke brukes her."),
     "not_a_phone": _("Dette er ikke et telefonnummer. Skriv for eksempel 400 00 000."),
     "landline": _("Dette er en fasttelefon. Den tar ikke imot SMS."),
     "unknown_municipality": _("Vi kjenner ikke kommunen. Velg en fra lista."),
+    "old_municipality": _("Det er et gammelt kommunenummer. Nå er det %(hint)s."),
     "unknown_ward": _("Du hører ikke til en slik post. Velg en fra lista."),
     "unknown_template": _("Velg en mal fra lista."),
     "unknown_owner": _("Velg hvem som har ansvaret."),
@@ -90,7 +94,9 @@ class ProblemWords(Words):
     def problem(self, field: str, code: str) -> str:
         """What is wrong with a field; in `measures.2.title` the last word is the field and the number is said."""
         parts = field.split(".")
+        code, _colon, hint = code.partition(":")
         said = self(FIELDS.get((parts[-1], code)) or PROBLEMS.get(code, PROBLEMS["unknown"]))
+        said = said % {"hint": hint} if hint else said
         if parts[0] == "measures" and len(parts) == 3:
             return self(_("Tiltak %(number)s: %(sentence)s"), number=parts[1], sentence=said)
         if parts[0] == "relative" and len(parts) == 2:
