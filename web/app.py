@@ -39,7 +39,7 @@ from web.house.security import Cookies, access_of
 from web.house.settings import WebSettings
 from web.house.slots import Slots
 from web.house.wire import Assets, Compressed
-from web.meeting import answering, meeting
+from web.meeting import answering, calendars, meeting
 from web.meeting.line import PostgresLine
 from web.meeting.rooms import Rooms
 from web.meeting.watch import Watch
@@ -57,6 +57,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     api.router,
     meeting.router,
     answering.router,
+    calendars.router,
     staff.router,
     case.router,
     messages.router,

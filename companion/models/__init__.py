@@ -16,7 +16,7 @@ from companion.models.care import (
 from companion.models.flags import Flag, FlagEvent
 from companion.models.grants import Grant
 from companion.models.integrations import HandedIn, Integration, IntegrationWard
-from companion.models.meetings import Meeting, MeetingEvent, Participant
+from companion.models.meetings import CalendarFeed, Meeting, MeetingEvent, Participant
 from companion.models.messages import Circuit, LinkToken, Message
 from companion.models.passport import CareContact, PassportConfirmation, PassportLine
 from companion.models.people import Membership, Patient, Professional, Relative
@@ -27,6 +27,7 @@ __all__ = [
     "Attempt",
     "AuditEvent",
     "Base",
+    "CalendarFeed",
     "CareContact",
     "CheckIn",
     "Circuit",

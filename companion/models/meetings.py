@@ -89,3 +89,16 @@ class MeetingEvent(Identified, Base):
     at: Mapped[datetime]
 
     by: Mapped[Professional | None] = relationship()
+
+
+class CalendarFeed(Identified, Base):
+    """The address by which somebody's calendar fetches their meetings; the secret in it is kept as a hash."""
+
+    __tablename__ = "calendar_feed"
+
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)
+    relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"), index=True)
+    professional_id: Mapped[UUID | None] = mapped_column(ForeignKey("professional.id"), index=True)
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]

@@ -88,6 +88,7 @@ def build(engine: Engine, now: datetime) -> Town:
             "message_id": letter.id,
             "unit_id": ward.tromso.id,
             "day": now.date(),
+            "secret": "x" * 43,
             "group": "not_arrived",
         }
     return Town(
@@ -212,6 +213,7 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /meeting/{meeting_id}/leave": {},
     "POST /meeting/{meeting_id}/answer": {"answer": "no", "text": "Helst etter lunsj."},
     "POST /meeting/{meeting_id}/end": {},
+    "POST /calendar": {"do": "on"},
     "POST /staff/patients": {"search": cast.KARI_ID},
     "POST /staff/flags/{flag_id}/{verb}": {
         "text": "Ringer i morgen.", "how": "phone", "reached": "yes", "outcome": "helped", "unit": "",

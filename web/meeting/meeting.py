@@ -16,7 +16,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from companion.errors import CompanionError, LevelTooLow
-from companion.exchange import calendar
 from companion.models import Meeting, Participant, SignIn
 from companion.rules.access import Actor, Level
 from companion.use_cases import meetings as meet
@@ -30,7 +29,6 @@ from web.house.deps import (
     Page,
     Seen,
     SignInNeeded,
-    TheHouse,
     Who,
     go,
     house_of,
@@ -66,33 +64,6 @@ def show(meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, page: Page, seen
     if phase is meet.Phase.early:
         return page("meeting/early.html", opens_at=meeting.starts_at - meet.OPENS_BEFORE, **context(mine))
     return page("meeting/shut.html", phase=phase, **context(mine))
-
-
-@router.get("/meeting/{meeting_id}/calendar.ics")
-@access("meeting", Level.link, patient_data=True)
-def calendar_file(
-    meeting_id: UUID, db: Db, door: MeetingDoor, now: Now, seen: Seen, house: TheHouse
-) -> Response:
-    """The meeting for the person's own calendar, without a word about health."""
-    meeting = meet.invitation(db, door, meeting_id, now=now).meeting
-    seen(meeting.patient_id, "meeting.calendar", f"meeting:{meeting_id}")
-    return Response(
-        calendar.file(
-            calendar.Appointment(
-                id=meeting.id,
-                sequence=meeting.sequence,
-                starts_at=meeting.starts_at,
-                ends_at=meet.ends_at(meeting),
-                remind_before=meet.OPENS_BEFORE,
-                product=house.settings.product_name,
-                url=f"{house.settings.public_url.rstrip('/')}/meeting/{meeting.id}",
-                cancelled=meeting.state == "cancelled",
-            ),
-            now,
-        ),
-        media_type="text/calendar; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="videomote.ics"'},
-    )
 
 
 @router.post("/meeting/{meeting_id}/call-me")

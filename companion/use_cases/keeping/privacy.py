@@ -29,6 +29,7 @@ from companion.errors import NotAllowed, NotFound
 from companion.models import (
     AuditEvent,
     Base,
+    CalendarFeed,
     Grant,
     LinkToken,
     Message,
@@ -330,7 +331,7 @@ def _forget_the_post(db: Session, schema: MetaData, patient_id: UUID, phone_inde
     # The session of somebody who has only opened a link knows the link alone.
     links = select(LinkToken.id).where(LinkToken.patient_id == patient_id)
     db.execute(delete(SignIn).where(SignIn.link_token_id.in_(links)))
-    for mine in (SignIn, OneTimeCode, LinkToken):
+    for mine in (SignIn, OneTimeCode, LinkToken, CalendarFeed):
         db.execute(delete(mine).where(mine.patient_id == patient_id))
     db.execute(update(Message).where(Message.patient_id == patient_id).values(params={}, phone=None))
     letters = select(Message.id).where(Message.patient_id == patient_id)

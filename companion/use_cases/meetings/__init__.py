@@ -13,6 +13,7 @@ from companion.use_cases.meetings.door import (
     invitation,
     leave,
 )
+from companion.use_cases.meetings.feed import close_feed, feed_of, open_feed, read_feed
 from companion.use_cases.meetings.happenings import asked_to_be_called
 from companion.use_cases.meetings.offering import SEATS, cancel, move, offer
 from companion.use_cases.meetings.outcome import HELD, NOT_HELD, record, suggested
@@ -36,16 +37,20 @@ __all__ = [
     "call_me",
     "cancel",
     "changed",
+    "close_feed",
     "end",
     "ends_at",
     "enter",
+    "feed_of",
     "invitation",
     "leave",
     "may_invite",
     "move",
     "of_my_unit",
     "offer",
+    "open_feed",
     "phase",
+    "read_feed",
     "record",
     "relations",
     "step",
