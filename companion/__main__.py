@@ -93,6 +93,21 @@ def unit_add(
         print(f"Added {key}.")
 
 
+@unit_app.command("set")
+def unit_set(
+    key: Annotated[str, typer.Argument(help="How lists name it")],
+    name: Annotated[str | None, typer.Option(help="What patients read")] = None,
+    phone: Annotated[str | None, typer.Option(help="What patients call; '' for none")] = None,
+    hours: Annotated[str | None, typer.Option(help="When somebody answers; '' for none")] = None,
+) -> None:
+    """Change what patients read and call of a ward or a team."""
+    from companion.use_cases.going_home import places
+
+    with _told(), _session() as db:
+        unit = places.change_unit(db, key, name=name, phone=phone, hours=hours)
+        print(f"{unit.key}: {unit.name}, {unit.phone or '-'}, {unit.hours or '-'}.")
+
+
 @unit_app.command("list")
 def unit_list() -> None:
     """Every unit, one a line."""

@@ -132,11 +132,13 @@ def _day(year: int, month: int, day: int) -> date | None:
 
 
 def _classic_year(year: int, individual: int) -> int | None:
-    """The full year by the individual number as handed out until 2032; None where that table has a hole."""
+    """The full year by the individual number: Skatteetaten's table for numbers handed out until 2032; None where it has a hole.
+
+    000–499: 1900–1999 · 500–999: 2000–2039 · 900–999: 1940–1999. Its fourth row, 500–749: 1854–1899, is left out: nobody of it
+    lives, while living people born 1954–1999, with D-numbers above all, have such numbers.
+    """
     if individual <= 499:
         return 1900 + year
-    if individual <= 749 and year >= 54:
-        return 1800 + year
     if year <= 39:
         return 2000 + year
     if individual >= 900:

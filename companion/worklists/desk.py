@@ -47,6 +47,7 @@ from companion.models import (
 from companion.models.types import UtcDateTime
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
+from companion.rules.names import matches
 from companion.rules.triage import RANK
 from companion.use_cases.cases.flag import follows
 from companion.use_cases.check_in import written_by
@@ -542,19 +543,14 @@ def _follows_today(units: Sequence[UUID], today: date) -> ColumnElement[bool]:
 
 def _matching(db: Session, listed: Select[Any], following: Any, search: str) -> tuple[list[UUID], bool]:
     """The ids of the patients found, and whether there were more to look through."""
-    digits = "".join(search.split())
+    digits = "".join(search.replace("(0)", "").split())
     exact = _exact(digits)
     if exact is not None:
         ids = db.scalars(select(Patient.id).where(exact, Patient.id.in_(select(following.c.patient_id))))
         return list(ids), False
     named = listed.add_columns(Patient.name).join(Patient, Patient.id == following.c.patient_id)
     looked_at = db.execute(named.limit(NAME_SEARCH_AT_MOST + 1)).all()
-    words = search.casefold().split()
-    ids_ = [
-        patient_id
-        for patient_id, _, name in looked_at[:NAME_SEARCH_AT_MOST]
-        if all(word in name.casefold() for word in words)
-    ]
+    ids_ = [patient_id for patient_id, _, name in looked_at[:NAME_SEARCH_AT_MOST] if matches(search, name)]
     return ids_, len(looked_at) > NAME_SEARCH_AT_MOST
 
 

@@ -89,6 +89,10 @@ def test_units_and_people(ready: Run, db: Session) -> None:
     wrong = ready("unit", "add", "x", "--kind", "hospital", "--name", "X", "--phone", "tolv")
     assert (wrong.returncode, wrong.stderr) == (1, "kind: unknown kind; phone: not a phone\n")
     assert ready("unit", "list").stdout == "post3\tward\tPost 3\t-\t5501\n"
+    changed = ready("unit", "set", "post3", "--phone", "77 00 00 10", "--hours", "hverdager 8–15")
+    assert changed.stdout == "post3: Post 3, +4777000010, hverdager 8–15.\n"
+    assert ready("unit", "set", "post3", "--phone", "", "--hours", "").stdout == "post3: Post 3, -, -.\n"
+    assert ready("unit", "set", "post9", "--phone", "1").stderr == "There is no such unit.\n"
 
     sofia = (
         "--name",

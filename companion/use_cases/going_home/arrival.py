@@ -95,7 +95,8 @@ class Arrival:
             return self._newer(stays)
         titles = {measure.title.casefold() for measure in stay.measures}
         nothing_new = (
-            (patient.name, patient.phone or "") == (new.name.full, new.phone)
+            (patient.name, patient.phone or "") == (new.name.full, new.phone or patient.phone or "")
+            and patient.born == new.birth_date
             and patient.municipality_number == new.municipality_number
             and stay.discharged_on == new.discharged_on
             and all(measure.title.casefold() in titles for measure in new.measures)
@@ -233,6 +234,8 @@ class Arrival:
         if patient.name != new.name.full:
             patient.name = new.name.full
             patient.given_name, patient.family_name = new.name.given or None, new.name.family or None
+        if patient.born != new.birth_date:
+            patient.birth_date = new.birth_date.isoformat()
         if patient.municipality_number != new.municipality_number:
             patient.municipality_number = new.municipality_number
             self._follow(patient)

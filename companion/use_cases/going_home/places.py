@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from companion import library
 from companion.errors import Conflict, Invalid, NotFound
 from companion.models import Membership, Municipality, Professional, Unit
+from companion.rules import names
 from companion.rules import national_id as national_ids
 from companion.rules.cadence import local_day
 from companion.rules.names import folded
@@ -43,7 +44,7 @@ class Places:
         self._by_key = {unit.key: unit for unit in self._units}
         self._trust_of = municipalities
         self._named = {
-            one.number: {folded(name) for name in one.names} for one in library.municipalities().values()
+            one.number: {folded(called) for called in one.names} for one in library.municipalities().values()
         }
 
     @classmethod
@@ -61,7 +62,7 @@ class Places:
 
     def municipality_number(self, text: str) -> str:
         """The number of the municipality that is meant, by its number or by a name that only one has; else the text itself."""
-        meant = [number for number, names in self._named.items() if folded(text) in names]
+        meant = [number for number, known in self._named.items() if folded(text) in known]
         return meant[0] if len(meant) == 1 and text.strip() else text
 
     def unknown_municipality(self, text: str) -> str:
@@ -69,7 +70,7 @@ class Places:
         if now := library.former_municipalities().get(text):
             known = library.municipalities()
             return f"old_municipality:{' / '.join(f'{number} {known[number].name}' for number in now)}"
-        shared = [names for names in self._named.values() if folded(text) in names]
+        shared = [names_ for names_ in self._named.values() if folded(text) in names_]
         return "two_municipalities" if len(shared) > 1 else "unknown_municipality"
 
     def ward_key(self, text: str) -> str:
@@ -165,9 +166,34 @@ def add_unit(
         phone=number.e164 if number else None,
         hours=clean(hours) if hours else None,
         municipality_number=municipality,
-        trust=trust or (facts.trust if facts else None),
+        trust=trust or (facts.trust or None if facts else None),
     )
     db.add(unit)
+    db.flush()
+    return unit
+
+
+def change_unit(
+    db: Session, key: str, *, name: str | None = None, phone: str | None = None, hours: str | None = None
+) -> Unit:
+    """What patients read and call, changed; an empty `phone` or `hours` takes it away. Raises `NotFound` or `Invalid`."""
+    unit = _units(db, [key])[0]
+    problems: dict[str, str] = {}
+    for field, text, longest in (("name", name, _LONGEST_NAME), ("hours", hours, _LONGEST_HOURS)):
+        if text is not None and len(clean(text)) > longest:
+            problems[field] = "too_long"
+    if name is not None and not clean(name):
+        problems["name"] = "missing"
+    number = phone_number(phone) if phone else None
+    if phone and number is None:
+        problems["phone"] = "not_a_phone"
+    if problems:
+        raise Invalid(problems)
+    unit.name = clean(name) if name else unit.name
+    if phone is not None:
+        unit.phone = number.e164 if number else None
+    if hours is not None:
+        unit.hours = clean(hours) or None
     db.flush()
     return unit
 
@@ -186,7 +212,7 @@ def add_professional(
 ) -> Professional:
     """Somebody who works in units, by their keys. Somebody we know gets the new units added. Raises `Invalid` or `NotFound`."""
     problems: dict[str, str] = {}
-    name, title = clean(name), clean(title)
+    name, title = names.read(clean(name)).full, clean(title)
     for field, text, longest in (("name", name, 100), ("title", title, _LONGEST_TITLE)):
         if not text or len(text) > longest:
             problems[field] = "too_long" if text else "missing"

@@ -29,6 +29,7 @@ def change_contact(
 
     `answers_by_sms`: whether the person answers check-ins by SMS itself, as `asked_by_sms` said it before; None, or the same
     again, leaves it as it was.
+    Somebody without any telephone is reached by way of relatives, or by letter: `phone` is empty then, and the way `call`.
     Raises `Invalid` with every problem: `phone` missing, not_a_phone, landline (when SMS is wished) · `contact_by` not_a_way.
     """
     if who.kind != "professional":
@@ -39,15 +40,17 @@ def change_contact(
     typed = clean(phone)
     number = phone_number(typed) if typed else None
     problems: dict[str, str] = {}
-    if number is None:
+    if number is None and (typed or way != "call"):
         problems["phone"] = "not_a_phone" if typed else "missing"
-    elif number.landline and way == "sms":
+    elif number and number.landline and way == "sms":
         problems["phone"] = "landline"
     if way not in WAYS:
         problems["contact_by"] = "not_a_way"
-    if problems or number is None:
+    if problems:
         raise Invalid(problems)
-    if number.e164 != patient.phone:
+    if number is None:
+        patient.phone, patient.phone_index = None, None
+    elif number.e164 != patient.phone:
         patient.phone, patient.phone_index = number.e164, number.e164
         patient.phone_state = "landline" if number.landline else "ok"
     elif way == "sms" and patient.phone_state == "opted_out":

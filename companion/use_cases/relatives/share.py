@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 from companion.errors import Conflict, Invalid, LevelTooLow, NotAllowed, NotFound
 from companion.models import Grant, Patient, Relative
 from companion.models.grants import SCOPES
+from companion.rules import names
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day, to_local, to_utc
 from companion.rules.national_id import NationalId
@@ -149,13 +150,15 @@ def _consenting(db: Session, who: Actor, patient_id: UUID, *, now: datetime) -> 
 
 
 def _checked(draft: GrantDraft, now: datetime) -> tuple[str, str, str]:
-    name, relation = clean(draft.name), clean(draft.relation)
+    name, relation = names.read(clean(draft.name)).full, clean(draft.relation)
     phone = phone_number(clean(draft.phone))
     today = local_day(now)
     problems: dict[str, str] = {}
     for field, text, longest in (("name", name, LONGEST_NAME), ("relation", relation, LONGEST_RELATION)):
         if not text or len(text) > longest:
             problems[field] = "too_long" if text else "missing"
+    if names.spoiled(name):
+        problems["name"] = "garbled"
     if phone is None:
         problems["phone"] = "not_a_phone" if draft.phone.strip() else "missing"
     elif phone.landline:
@@ -208,7 +211,7 @@ def _known_relative(
     for known in db.scalars(select(Relative).where(Relative.phone_index == phone)):
         born_same = birth_date is None or known.birth_date in (None, birth_date)
         another = digits is not None and known.national_id not in (None, digits)
-        if known.name.casefold() == name.casefold() and born_same and not another:
+        if names.folded(known.name) == names.folded(name) and born_same and not another:
             return known
     return None
 

@@ -339,7 +339,8 @@ def test_the_timeline_says_that_somebody_answered_by_sms(
         ("٤٠٠٠٠", "sms", "Dette er ikke et telefonnummer. Skriv for eksempel 400 00 000."),
         ("4" * 500, "sms", "Dette er ikke et telefonnummer. Skriv for eksempel 400 00 000."),
         ("<b>400</b>", "sms", "Dette er ikke et telefonnummer. Skriv for eksempel 400 00 000."),
-        ("77 00 00 10", "sms", "Dette er en fasttelefon. Den tar ikke imot SMS."),
+        ("815 00 000", "sms", "Dette nummeret tar ikke imot SMS. Skriv et mobilnummer."),
+        ("77 00 00 10", "sms", "Dette nummeret tar ikke imot SMS. Skriv et mobilnummer."),
         ("400 00 001", "pigeon", "Velg hvordan vi tar kontakt."),
     ],
 )
@@ -386,7 +387,7 @@ def test_consent_on_paper_is_registered_and_withdrawn(
         ("relation", "x" * 41, "Skriv kortere, for eksempel datter."),
         ("phone", "", "Skriv telefonnummeret."),
         ("phone", "abc", "Dette er ikke et telefonnummer. Skriv for eksempel 400 00 000."),
-        ("phone", "77 00 00 10", "Dette er en fasttelefon. Den tar ikke imot SMS."),
+        ("phone", "77 00 00 10", "Dette nummeret tar ikke imot SMS. Skriv et mobilnummer."),
         ("birth_date", "", "Skriv fødselsdatoen."),
         ("birth_date", "9. oktober", "Skriv fødselsdatoen slik den er, for eksempel 09.10.1986."),
         ("birth_date", "2030-01-01", "Skriv fødselsdatoen slik den er, for eksempel 09.10.1986."),

@@ -68,12 +68,14 @@ def problem_codes() -> set[str]:
     """Every code that a use-case of the desk may give for a field."""
     found: set[str] = set()
     for name in (
-        "going_home/discharge",
+        "going_home/checked",
         "relatives/share",
         "passport/lines",
         "going_home/plan",
         "messages/contact",
-        "meetings/meet",
+        "meetings/offering",
+        "meetings/participants",
+        "meetings/outcome",
         "cases/flag",
     ):
         text = (ROOT / "companion" / "use_cases" / f"{name}.py").read_text(encoding="utf-8")

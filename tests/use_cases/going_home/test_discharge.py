@@ -23,8 +23,9 @@ from companion.models import (
 from companion.models.base import Base
 from companion.rules.cadence import local_day
 from companion.settings import Settings
-from companion.use_cases.going_home import discharge, plan
+from companion.use_cases.going_home import discharge, places, plan
 from companion.use_cases.going_home.discharge import MeasureDraft
+from companion.use_cases.passport import lines as passport
 from tests import cast
 
 
@@ -252,6 +253,39 @@ def test_days_already_over_are_not_asked_about(db: Session, ward: cast.Ward, now
         (14, "planned"),
         (30, "planned"),
     ]
+
+
+def test_somebody_without_a_telephone_is_registered_and_gets_no_message(
+    db: Session, ward: cast.Ward, now: datetime
+) -> None:
+    kari = cast.send_home(
+        db, ward.sofia, now, cast.kari_fields(now, phone="", contact_by="call")
+    ).stay.patient
+    assert (kari.phone, kari.phone_index, kari.contact_by) == (None, None, "call")
+    assert db.scalars(select(Message)).all() == []
+    assert problems(db, now, (), phone="", contact_by="sms") == {"phone": "missing"}
+
+
+def test_a_list_without_a_number_takes_none_away(db: Session, ward: cast.Ward, now: datetime) -> None:
+    kari = cast.kari(db, now)
+    cast.kari(db, now, phone="")
+    assert (kari.phone, kari.contact_by) == (cast.KARI_PHONE, "sms")
+
+
+def test_who_goes_home_to_oslo_is_followed_and_told_the_national_number(
+    db: Session, ward: cast.Ward, now: datetime
+) -> None:
+    kari = cast.kari(db, now, municipality_number="0301")
+    called = [one.phone for one in passport.read(db, ward.sofia, kari.id, now=now).whom_to_call]
+    assert "800 300 61" in called
+    db.expunge_all()
+    places.add_unit(
+        db, "oslo-ke", kind="coordinating_unit", name="KE i Oslo", phone="21 80 21 80", municipality="0301"
+    )
+    ola = cast.send_home(
+        db, cast.IMPORT, now, cast.kari_fields(now, national_id=cast.OLA_ID, municipality_number="0301")
+    ).stay.patient
+    assert "+4721802180" in [one.phone for one in passport.read(db, ward.sofia, ola.id, now=now).whom_to_call]
 
 
 def test_a_landline_is_phoned_and_gets_no_message(db: Session, ward: cast.Ward, now: datetime) -> None:

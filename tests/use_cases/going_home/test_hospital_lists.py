@@ -16,6 +16,7 @@ from companion.use_cases.going_home import import_
 from companion.use_cases.going_home.import_ import COLUMNS, Report
 from companion.use_cases.going_home.list_words import ListWords
 from companion.use_cases.going_home.listed import Answers
+from companion.use_cases.messages import letter as letters
 from tests import cast
 
 # Born on the fourth: its number begins with a zero.
@@ -177,6 +178,9 @@ def test_a_name_nobody_can_read_is_taken_when_somebody_says_so_and_greeted_witho
     kari = the_patient(db)
     assert (report.created, kari.name, kari.greeted_as, kari.given_name) == (1, "NORDMANN OLA", "", None)
     assert said(report) == ["Linje 2, navn: er tatt som det står. Vi hilser uten navn."]
+    letter = letters.load(db, db.scalars(select(Message.id)).all())[0]
+    assert letter.patient
+    assert letter.patient.greeted_as == ""
 
 
 @pytest.mark.parametrize("phone", ["815 00 000", "02800", "800 30 061", "77 00 00 10", ""])

@@ -12,7 +12,7 @@ _PROBLEMS: Mapping[tuple[str, str], str] = {
     ("name", "too_long"): _("Navnet er for langt."),
     ("phone", "missing"): _("Skriv mobilnummeret."),
     ("phone", "not_a_phone"): _("Dette er ikke et telefonnummer. Se etter om alle sifrene er med."),
-    ("phone", "landline"): _("Dette er en fasttelefon. Skriv et mobilnummer, for vi sender en SMS."),
+    ("phone", "landline"): _("Dette nummeret tar ikke imot SMS. Skriv et mobilnummer, for vi sender en SMS."),
     ("birth_date", "missing"): _("Skriv fødselsdatoen. Den åpner lenken i meldingen."),
     ("birth_date", "not_a_date"): _("Skriv fødselsdatoen slik den er, for eksempel 09.10.1986."),
     ("relation", "missing"): _("Skriv hvem det er for deg, for eksempel datter."),
