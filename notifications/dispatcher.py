@@ -51,6 +51,8 @@ POLL_EVERY = timedelta(minutes=1)
 POLL_AT_ONCE = 16
 LOOK_AT_ONCE = 16
 LOOK_FIRST = 2.0
+# Words to our own people: few, and never behind a morning's letters.
+DUTY_IN_FLIGHT = 4
 
 log = structlog.get_logger()
 
@@ -91,6 +93,7 @@ class Dispatcher:
         self._lanes: dict[LaneName, Lane] = {
             "code": Lane("code", settings.codes_in_flight, open_ways),
             "batch": Lane("batch", settings.in_flight, open_ways),
+            "duty": Lane("duty", DUTY_IN_FLIGHT, open_ways),
         }
         self._asked = [name for name in self._ways.by_receipt if name in channels]
         self._steps = steps(self._ways)
@@ -240,19 +243,20 @@ class Dispatcher:
     async def _deliver(
         self, clock: Clock, deadline: float | None, beside: set[asyncio.Task[None]], counts: Counter[str]
     ) -> bool:
-        """Both lanes until nothing is due and what goes on beside it is over. False when cut short.
+        """All lanes until nothing is due and what goes on beside it is over. False when cut short.
 
         Codes are looked for all the while.
         """
         batch = asyncio.create_task(self._drain("batch", clock, deadline, counts))
-        everything = {batch, *beside}
+        duty = asyncio.create_task(self._drain("duty", clock, deadline, counts))
+        everything = {batch, duty, *beside}
         try:
             codes_drained = await self._drain("code", clock, deadline, counts)
             while (await asyncio.wait(everything, timeout=LOOK_FOR_CODES_EVERY))[1]:
                 codes_drained = await self._drain("code", clock, None, counts)
         finally:
             await asyncio.wait(everything)
-        return batch.result() and codes_drained
+        return batch.result() and duty.result() and codes_drained
 
     async def _drain(
         self, lane: LaneName, clock: Clock, deadline: float | None, counts: Counter[str]

@@ -19,6 +19,7 @@ from companion.models import CheckIn, Meeting, Message, Patient, Relative
 from companion.models.messages import UNDERWAY
 from companion.rules.delivery_codes import CODES
 from companion.settings import Settings as CompanionSettings
+from companion.use_cases.cases import duty
 from companion.use_cases.messages import letter as post
 from companion.use_cases.messages import message as letters
 from companion.use_cases.messages.letter import Letter
@@ -194,6 +195,9 @@ class Outbox:
         routes = self._routes(db, to_send, lane, open_ways, now)
         linked = [one for one in to_send if one.kind in WITH_LINK and one.id in routes]
         words = issue_links(db, linked, now=now)
+        for one in to_send:
+            if one.professional_id and one.kind == duty.KIND:
+                one.params = duty.said(db, one.id, one.professional_id)
         parcels = []
         for one in to_send:
             try:
@@ -643,12 +647,12 @@ def looked(db: Session, parcel: Parcel, provider_ids: Sequence[str], now: dateti
 
 
 def _give_up_or_repeat(db: Session, message: Message, now: datetime) -> str:
-    """It never left. A letter of the batch lane is queued once more; a code is asked for anew by the person."""
+    """It never left. A letter is queued once more; a code is asked for anew by the person."""
     times_not_found = db.scalars(
         select(Delivery.id).where(Delivery.message_id == message.id, Delivery.outcome == NOT_FOUND)
     ).all()
     message.lease_until = None
-    if message.lane == "batch" and len(times_not_found) <= 1:
+    if message.lane != "code" and len(times_not_found) <= 1:
         letters.found(db, message, now)
         message.state, message.next_attempt_at, message.error_code = "queued", now, None
         return "queued"

@@ -12,7 +12,7 @@ from notifications.settings import Settings
 
 # What `message.channel` and `circuit.lane` hold; the lanes have their rows there too.
 LONGEST_NAME = 4
-_LANES = ("batch", "code")
+_LANES = ("batch", "code", "duty")
 
 
 class Ways:

@@ -13,6 +13,7 @@ from companion.models.care import (
     PlanEvent,
     Stay,
 )
+from companion.models.duty import Duty, Told, WorkDevice
 from companion.models.flags import Flag, FlagEvent
 from companion.models.grants import Grant
 from companion.models.integrations import HandedIn, Integration, IntegrationWard
@@ -32,6 +33,7 @@ __all__ = [
     "CheckIn",
     "Circuit",
     "DemoClock",
+    "Duty",
     "Flag",
     "FlagEvent",
     "Grant",
@@ -59,5 +61,7 @@ __all__ = [
     "Relative",
     "SignIn",
     "Stay",
+    "Told",
     "Unit",
+    "WorkDevice",
 ]

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, literal_c
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from companion.models.base import Base
-from companion.models.people import Patient, Relative
+from companion.models.people import Patient, Professional, Relative
 from companion.models.types import BlindIndex, Encrypted, JsonEncrypted
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ MESSAGE_KINDS = (
     "new_link",
     "relative_invited",
     "reply",
+    "duty",
+    "duty_test",
 )
 MESSAGE_STATES = (
     "queued",
@@ -55,12 +57,14 @@ class Message(Base):
     """One letter to one person (state machine: `DESIGN.md`, messages).
 
     A use-case adds the row in its own transaction with `use_cases.message.write`; from then on only `notifications` changes it.
-    `not_before` is the earliest moment, `valid_until` the last useful one. `lane`: `code` or `batch`. Unique by `dedupe_key`.
+    `not_before` is the earliest moment, `valid_until` the last useful one. Unique by `dedupe_key`.
+    `lane`: `code` (somebody waits for it), `duty` (to our own people) or `batch`.
     `next_attempt_at`: when it is tried next; from its claim on, when it was tried last.
     `waiting_since`: the first time it was refused for now, while it is queued again.
     `channel`: the way it goes (`push`, `sms`), chosen when it is first claimed; the next one from the moment it was not heard of.
     `phone` is set only where the letter goes to a number that is no patient's or relative's record (an unknown number).
     `about_id`: the patient whom a letter to a relative is about, where it is about one.
+    `professional_id`: whose of us it is, where staff hear of what waits (`models.duty`).
     """
 
     __tablename__ = "message"
@@ -101,6 +105,7 @@ class Message(Base):
     patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"))
     relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"), index=True)
     about_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)
+    professional_id: Mapped[UUID | None] = mapped_column(ForeignKey("professional.id"), index=True)
     check_in_id: Mapped[UUID | None] = mapped_column(ForeignKey("check_in.id"), index=True)
     meeting_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting.id"), index=True)
     phone: Mapped[str | None] = mapped_column(Encrypted("message.phone"))
@@ -122,6 +127,7 @@ class Message(Base):
     patient: Mapped[Patient | None] = relationship(foreign_keys=[patient_id])
     relative: Mapped[Relative | None] = relationship()
     about: Mapped[Patient | None] = relationship(foreign_keys=[about_id])
+    professional: Mapped[Professional | None] = relationship()
     check_in: Mapped["CheckIn | None"] = relationship()
     meeting: Mapped["Meeting | None"] = relationship()
 

@@ -124,7 +124,7 @@ def _underway(now: datetime, ways: Collection[str]) -> Select[int]:
 def _arrived(now: datetime, ways: Collection[str]) -> Select[int]:
     return select(func.count().label("arrived")).where(
         LEFT_THE_QUEUE,
-        Message.lane.in_(("batch", "code")),
+        Message.lane.in_(("batch", "code", "duty")),
         Message.next_attempt_at > now - DUE_WITHIN,
         Message.state == "delivered",
         Message.channel.in_(ways),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from notifications.finding import Finding
     from notifications.settings import Settings
 
-LaneName = Literal["code", "batch"]
+LaneName = Literal["code", "batch", "duty"]
 LEASE = timedelta(seconds=90)
 # A call that has not begun by then is handed back; one that has ends well within the lease.
 BEGIN_WITHIN = timedelta(seconds=45)
@@ -47,7 +47,7 @@ class Can:
     next_way_before_meeting: timedelta = timedelta(hours=2)
     per_second: Mapping[LaneName, float] = field(default_factory=dict)
     too_busy: str = ""
-    lanes: tuple[LaneName, ...] = ("batch", "code")
+    lanes: tuple[LaneName, ...] = ("batch", "code", "duty")
 
     @property
     def last(self) -> bool:

@@ -72,6 +72,8 @@ def some_params(kind: str, about: str) -> dict[str, Any]:
         return {"about": about, "again": LONGEST_DAY}
     if kind in QUESTIONS:
         return asking("how")
+    if kind == "duty":
+        return {"what": "raised", "count": 3}
     if kind == "all_answered":
         return ENDS[0]
     return {"urgent": False} if kind == "rest_by_phone" else {}

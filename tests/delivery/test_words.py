@@ -52,6 +52,9 @@ MAY_NAME |= {
     "read_by",
     "again",
     "by_call",
+    # How many cases wait for somebody of ours; `what` chooses among words in the template.
+    "what",
+    "count",
 }
 
 # Parts of words that tell what somebody suffers from, that they are ill, or where they were for it.

@@ -13,6 +13,7 @@ from companion.models import CheckIn, Flag, FlagEvent, Measure, Message, Patient
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.triage import RANK, Level, respond_by
+from companion.use_cases.cases import duty
 
 OUTCOMES = ("helped", "measure_started", "referred", "advice", "no_contact", "not_needed")
 CONTACTS = ("phone", "video", "visit", "letter", "other")
@@ -71,6 +72,8 @@ def raise_flag(
     flag.events.append(FlagEvent(kind="opened", at=now))
     db.add(flag)
     db.flush()
+    if level == "red":
+        duty.tell(db, flag, "raised", now=now)
     return flag
 
 

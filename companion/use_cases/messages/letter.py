@@ -4,7 +4,7 @@ At eight o'clock there are thousands: mapped objects would cost more than carryi
 in the models, so that whoever reads a letter need not know which of the two it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, cast
@@ -98,6 +98,7 @@ class Letter:
     about_id: UUID | None
     check_in_id: UUID | None
     meeting_id: UUID | None
+    professional_id: UUID | None
     patient: Person | None = None
     relative: Person | None = None
     check_in: ItsCheckIn | None = None
@@ -108,6 +109,11 @@ def load(db: Session, ids: Sequence[int]) -> list[Letter]:
     """These letters, in the order in which they were written."""
     rows = db.connection().execute(_THESE, {"ids": ids}).all() if ids else []
     return [_read(tuple(row)) for row in rows]
+
+
+def staff_of(letters: Iterable[Letter]) -> dict[int, UUID]:
+    """By letter, whom of our own people it is for; the others are left out."""
+    return {one.id: one.professional_id for one in letters if one.professional_id}
 
 
 def _table(entity: type[Base]) -> Table:
@@ -121,7 +127,7 @@ _OF = {
     "letter": (
         _MESSAGE,
         "id kind lane language channel params created_at valid_until attempt fence phone"
-        " patient_id relative_id about_id check_in_id meeting_id",
+        " patient_id relative_id about_id check_in_id meeting_id professional_id",
     ),
     "patient": (_PATIENT, "name phone phone_state contact_by died_on hour sms_agreed_at"),
     "relative": (_RELATIVE, "name phone phone_state"),
@@ -148,14 +154,14 @@ _THESE = (
 
 def _read(row: tuple[Any, ...]) -> Letter:
     """One row, in the order of `_OF`."""
-    letter = Letter(*row[:16])
+    letter = Letter(*row[:17])
     if letter.patient_id:
-        letter.patient = Person(*row[16:23])
+        letter.patient = Person(*row[17:24])
     if letter.relative_id:
-        letter.relative = Person(*row[23:26])
+        letter.relative = Person(*row[24:27])
     if letter.check_in_id:
-        letter.check_in = ItsCheckIn(ItsPlan(*row[26:28]), *row[28:32])
+        letter.check_in = ItsCheckIn(ItsPlan(*row[27:29]), *row[29:33])
     if letter.meeting_id:
-        patient_id, state, starts_at, outcome, host = row[32:37]
+        patient_id, state, starts_at, outcome, host = row[33:38]
         letter.meeting = ItsMeeting(patient_id, state, starts_at, outcome, Host(host))
     return letter

@@ -26,7 +26,7 @@ from companion.models import (
 )
 from companion.rules.delivery_codes import explain
 from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from, next_allowed, spread
-from companion.use_cases.cases import flag
+from companion.use_cases.cases import duty, flag
 from companion.use_cases.messages.letter import ItsCheckIn, Letter, Person
 
 # The middle and the end of a conversation answer somebody who has just written.
@@ -226,6 +226,8 @@ def standing(db: Session, message: Message | Letter, now: datetime) -> Literal["
 
     Asked inside the claim, so nothing that was decided before it can be overlooked.
     """
+    if message.professional_id is not None:
+        return duty.standing(db, message.id, message.kind, message.professional_id, now)
     person = message.relative or message.patient
     if person is not None and not takes_messages(person, message.kind):
         return "cancel"

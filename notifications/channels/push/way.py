@@ -29,7 +29,7 @@ class Push:
         acknowledged_by="device",
         next_way_after=timedelta(minutes=15),
         next_way_before_meeting=timedelta(hours=2),
-        lanes=("batch",),
+        lanes=("batch", "duty"),
     )
     said = Said(
         called=_("Varsel på telefonen"),

@@ -15,13 +15,14 @@ def push_payload(letter: Message | Letter, words: Words | None, attempt_id: str,
 
     Only that browser can open it, so it may hold the link; the words on the screen tell no more than that there is something.
     """
-    said = wording.template(wording.HERE, letter.kind, "push", letter.language).render(product=product)
+    text = wording.template(wording.HERE, letter.kind, "push", letter.language)
+    said = text.render({**letter.params, "product": product})
     return json.dumps(
         {
             "title": product,
             "body": said,
             "lang": letter.language,
-            "url": f"/l#{words.token}" if words else "/",
+            "url": f"/l#{words.token}" if words else "/staff" if letter.professional_id else "/",
             "tag": topic(letter),
             "ack": attempt_id,
         },
@@ -31,5 +32,9 @@ def push_payload(letter: Message | Letter, words: Words | None, attempt_id: str,
 
 def topic(letter: Message | Letter) -> str:
     """What a push is about, as its push service may know it (RFC 8030, 5.4): the next word on the same thing replaces it."""
-    about = letter.check_in_id or letter.meeting_id or f"{letter.kind}:{letter.patient_id}"
+    about = (
+        letter.check_in_id
+        or letter.meeting_id
+        or f"{letter.kind}:{letter.professional_id or letter.patient_id}"
+    )
     return urlsafe_b64encode(sha256(str(about).encode()).digest()).decode()[:32]

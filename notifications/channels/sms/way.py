@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from companion.settings import Settings as CompanionSettings
 from companion.settings import read
-from companion.use_cases.messages.letter import Letter
+from companion.use_cases.cases.duty import wishes
+from companion.use_cases.messages.letter import Letter, staff_of
 from companion.use_cases.sign_in import Words
 from notifications import wording
 from notifications.channels import Can, Channel, Frame, Opening, Said, To, Wrapped, _
@@ -42,13 +43,22 @@ class Sms:
         self.can = Can(
             turn=100,
             acknowledged_by="receipt",
-            per_second={"batch": settings.sms_per_second, "code": settings.codes_per_second},
+            per_second={
+                "batch": settings.sms_per_second,
+                "code": settings.codes_per_second,
+                "duty": settings.codes_per_second,
+            },
             too_busy="20429",
         )
 
-    def reaches(self, _db: Session, letters: Sequence[Letter], _now: datetime) -> Mapping[int, To]:
-        """Whoever has a number."""
-        return {letter.id: To(number) for letter in letters if (number := _number(letter))}
+    def reaches(self, db: Session, letters: Sequence[Letter], _now: datetime) -> Mapping[int, To]:
+        """Whoever has a number; of our own people those who have chosen it, or push and it has not come."""
+        reached = {letter.id: To(number) for letter in letters if (number := _number(letter))}
+        return reached | {
+            letter_id: To(duty.phone)
+            for letter_id, duty in wishes(db, staff_of(letters)).items()
+            if duty.way in ("sms", "push") and duty.phone
+        }
 
     def wrap(self, letter: Letter, words: Words | None, _to: To, _attempt_id: str, frame: Frame) -> Wrapped:
         """One segment, where it can be."""
