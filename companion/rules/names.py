@@ -126,6 +126,11 @@ def matches(search: str, name: str) -> bool:
     return bool(wanted) and all(word in there or word in close for word in wanted)
 
 
+def alike(one: str, other: str) -> bool:
+    """Whether two names can be one person's: they have a word in common, as they do after a marriage."""
+    return bool(set(folded(one).split()) & set(folded(other).split()))
+
+
 def _shouted(text: str) -> bool:
     letters = [letter for letter in text if letter.isalpha()]
     return len(letters) > 1 and all(letter.isupper() for letter in letters)

@@ -42,20 +42,25 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._ahead.popleft() if self._ahead else self._stream.readline(LONGEST_LINE + 1)
+        line = self._ahead.popleft() if self._ahead else self._read()
         if not line:
             raise StopIteration
         self.number += 1
         if len(line) > LONGEST_LINE:
             raise file_is("line_too_long", self.number, most=str(LONGEST_LINE))
-        # A carriage return alone within a cell is a break that Excel let somebody type.
-        return line.rstrip("\r\n").replace("\r", " ").lstrip("\ufeff") + "\n"
+        return line
 
     def ahead(self) -> Sequence[str]:
         """The next few, still to come."""
-        while len(self._ahead) < _LOOKED_AT and (line := self._stream.readline(LONGEST_LINE + 1)):
+        while len(self._ahead) < _LOOKED_AT and (line := self._read()):
             self._ahead.append(line)
         return self._ahead
+
+    def _read(self) -> str:
+        line = self._stream.readline(LONGEST_LINE + 1)
+        # A carriage return alone within a cell is a break that Excel let somebody type.
+        bare = line.rstrip("\r\n").replace("\r", " ").lstrip("\ufeff")
+        return f"{bare}\n" if line else ""
 
 
 def _split(lines: _Lines) -> Iterator[Cells]:
@@ -74,7 +79,7 @@ def _split(lines: _Lines) -> Iterator[Cells]:
 
 def _said(lines: _Lines) -> str:
     """The delimiter that the first line names for Excel; the line is then no row."""
-    said = re.match(r"\ufeff?\"?sep=([^\r\n])", next(iter(lines.ahead()), ""), re.IGNORECASE)
+    said = re.match(r"\"?sep=([^\r\n])", next(iter(lines.ahead()), ""), re.IGNORECASE)
     if said:
         next(lines)
     return said[1] if said else ""

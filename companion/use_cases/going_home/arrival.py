@@ -26,6 +26,7 @@ from companion.models import (
 )
 from companion.rules.access import Actor
 from companion.rules.cadence import PlannedCheckIn, local_day, schedule, to_utc
+from companion.rules.names import alike
 from companion.use_cases.going_home.checked import Discharge
 from companion.use_cases.going_home.places import Place, Places
 from companion.use_cases.going_home.retitled import retitled
@@ -119,6 +120,9 @@ class Arrival:
     def _again(self, patient: Patient) -> Outcome:
         if patient.died_on:
             raise Conflict("died")
+        # One wrong digit can be somebody else's number.
+        if not self.by_hand and not alike(patient.name, self.new.name.full):
+            raise Conflict("other_name")
         stays = self._stays(patient)
         stay = self._same(stays)
         if stay is None:

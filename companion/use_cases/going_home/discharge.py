@@ -61,8 +61,9 @@ def discharge(
 
     The same stay is an open one at the same ward, its day at most 30 days from this one. A list only moves a stay to a later
     day, and is too old when we know of a later one; a professional moves it both ways. What was asked stays as it is.
-    Raises `NotAllowed` for a ward that is not one's own, `Conflict("died")` for somebody registered dead and, for a list,
-    `Conflict("from_when")` for somebody who went home long ago, as long as nobody has said from which day on to write.
+    Raises `NotAllowed` for a ward that is not one's own, `Conflict("died")` for somebody registered dead; for a list
+    `Conflict("other_name")` where the number is that of somebody called quite otherwise, and `Conflict("from_when")` for
+    somebody who went home long ago, as long as nobody has said from which day on to write.
     """
     _may_discharge(who, new.ward)
     here = Arrival(db, who, new, now, places or Places.read(db))

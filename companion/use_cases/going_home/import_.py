@@ -28,7 +28,7 @@ _KEPT_IN_MEMORY = 2_000_000
 _AT_A_TIME = 200
 _LOOKED_AT = 20
 # Which column what only the records know is about.
-_ASKED_ABOUT = {"died": "national_id", "from_when": "discharged_on"}
+_ASKED_ABOUT = {"died": "national_id", "other_name": "national_id", "from_when": "discharged_on"}
 
 
 @dataclass

@@ -157,6 +157,10 @@ _CELL: Mapping[str, tuple[str, ...]] = {
     "not_an_object": (_("er ikke et objekt."),),
     "row_count": (_("må være fra 1 til %(most)s."),),
     "died": (_("hører til en person som er registrert død."),),
+    "other_name": (
+        _("hører til en person som heter noe annet hos oss. Sjekk både nummeret og navnet."),
+        _("Har personen fått nytt navn, bruk skjemaet for utskriving i Følge."),
+    ),
     "from_when": (
         _("er mer enn 7 dager siden. Fra hvilken dag skal vi skrive til personen?"),
         _("Gi dagen med --from ÅÅÅÅ-MM-DD. Programmer gir den som write_from."),

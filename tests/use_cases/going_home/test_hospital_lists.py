@@ -133,6 +133,15 @@ def test_a_lost_zero_is_put_back_where_both_control_digits_agree_and_that_is_sai
     ]
 
 
+def test_a_number_of_somebody_called_otherwise_changes_nobody(db: Session, now: datetime) -> None:
+    load(db, listed(KARI), now)
+    report = load(db, listed(KARI | {"name": "Ola Hansen", "phone": "400 00 009"}), now)
+    assert [(one.field, one.code) for one in report.problems] == [("national_id", "other_name")]
+    assert (the_patient(db).name, the_patient(db).phone) == ("Kåre Ærø", cast.KARI_PHONE)
+    married = load(db, listed(KARI | {"name": "HANSEN, KÅRE"}), now)
+    assert (married.problems, the_patient(db).name) == ([], "Kåre Hansen")
+
+
 def test_a_number_that_lost_more_than_its_zero_is_nobody(db: Session, now: datetime) -> None:
     lost = cast.KARI_ID[1:9] + cast.KARI_ID[10] + cast.KARI_ID[9]
     assert [one.code for one in load(db, listed(KARI | {"national_id": lost}), now).problems] == [
