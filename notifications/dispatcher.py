@@ -17,6 +17,7 @@ from companion.clock import Clock, SystemClock
 from companion.models import Heartbeat
 from companion.use_cases import meetings
 from companion.use_cases.check_in import ask_due, give_up_due, remind_due
+from companion.use_cases.people import drafts
 from notifications import circuit, inbound, outbox, receipts
 from notifications.channels import BEGIN_WITHIN, Channel, LaneName, Later, Never, News, Parcel, Uncertain, Way
 from notifications.outbox import Outbox, Result
@@ -69,6 +70,7 @@ def steps(ways: Ways) -> dict[str, Callable[[Session, datetime], int]]:
         "lease_expired": partial(outbox.sweep, ways=ways),
         "unheard": partial(outbox.fall_back, ways=ways),
         "wiped": outbox.wipe_bodies,
+        "drafts_purged": drafts.purge,
     }
 
 

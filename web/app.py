@@ -30,7 +30,7 @@ from web.demo import bar
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside
 from web.desk import case, discharge, held, menu, messages, offer, phone_check_in, staff, staff_passport
-from web.door import entry
+from web.door import entry, staying
 from web.door.oidc import Client, Door
 from web.house import errors, pages
 from web.house.deps import GuardedRoute, House
@@ -51,6 +51,7 @@ _STATIC = Path(__file__).parent / "static"
 
 ROUTERS: tuple[APIRouter, ...] = (
     entry.router,
+    staying.router,
     health.router,
     hooks.router,
     push.router,

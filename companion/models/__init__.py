@@ -14,6 +14,7 @@ from companion.models.care import (
     Stay,
 )
 from companion.models.duty import Duty, Told, WorkDevice
+from companion.models.drafts import Draft
 from companion.models.flags import Flag, FlagEvent
 from companion.models.grants import Grant
 from companion.models.integrations import HandedIn, Integration, IntegrationWard
@@ -34,6 +35,7 @@ __all__ = [
     "Circuit",
     "DemoClock",
     "Duty",
+    "Draft",
     "Flag",
     "FlagEvent",
     "Grant",

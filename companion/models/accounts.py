@@ -22,7 +22,7 @@ class SignIn(Base):
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    csrf: Mapped[str] = mapped_column(String(44))
+    csrf: Mapped[str] = mapped_column(String(44), index=True)
     audience: Mapped[str] = mapped_column(String(12))
     level: Mapped[str] = mapped_column(String(5))
     patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)

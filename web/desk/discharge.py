@@ -40,6 +40,7 @@ from web.house.words import _
 
 router = new_router()
 
+FORM = "/staff/discharge"
 # As long as a real one, so that the number of SMS parts is true; shown shortened.
 _TOKEN = "x7Kq" + "x" * 18
 _SAMPLE = Words(token=_TOKEN, code="481226")
@@ -48,9 +49,9 @@ _SAMPLE = Words(token=_TOKEN, code="481226")
 @router.get("/staff/discharge")
 @access("professional", Level.high)
 def new(db: Db, who: Who, now: Now, page: Page, say: Say, house: TheHouse) -> HTMLResponse:
-    """An empty form."""
-    wards = _wards(db, who)
-    form = forms.empty_form(wards[0].key if wards else "", local_day(now))
+    """An empty form, or the one that was begun and not saved."""
+    wards, kept = _wards(db, who), page.drafts(FORM)
+    form = forms.read_form(kept) if kept else forms.empty_form(wards[0].key if wards else "", local_day(now))
     return page("desk/discharge.html", **_whole(form, wards, {}, say, now, house.settings))
 
 
@@ -185,6 +186,7 @@ def _whole(
     places = sorted(library.municipalities().values(), key=lambda one: one.name)
     return _gets(form, say, now, settings) | {
         "errors": errors,
+        "place": FORM,
         "row_errors": forms.row_errors,
         "wards": [(unit.key, unit.name) for unit in wards],
         "municipalities": [nothing, *((one.number, f"{one.name} ({one.number})") for one in places)],

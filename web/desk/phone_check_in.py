@@ -56,9 +56,10 @@ class Section:
 @router.get("/staff/check-ins/{check_in_id}")
 @access("professional", Level.high, patient_data=True)
 def ask(check_in_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen, say: Say) -> Response:
-    """All questions, with what has been answered already."""
+    """All questions, with what has been answered already, or typed and not saved."""
+    kept = page.drafts(f"/staff/check-ins/{check_in_id}")
     try:
-        form = check_in.phone_form(db, who, check_in_id, now=now)
+        form = check_in.phone_form(db, who, check_in_id, _typed(kept) if kept else None, now=now)
     except Conflict as conflict:
         return _closed(conflict, check_in_id, page, db, who, now, seen, say)
     seen(form.check_in.patient_id, "check_in.phone", f"check_in:{check_in_id}")

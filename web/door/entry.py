@@ -11,6 +11,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.concurrency import run_in_threadpool
 
 from companion.errors import Conflict, Invalid, LinkProblem, LinkUnknown, NotFound
+from companion.models import SignIn
 from companion.rules.access import Actor, ActorKind, Level
 from companion.rules.questionnaire import address
 from companion.use_cases import check_in, sign_in
@@ -26,6 +27,7 @@ from web.house.deps import (
     Page,
     Pages,
     Posted,
+    Signed,
     TheHouse,
     go,
     house_of,
@@ -69,13 +71,16 @@ def front(page: Page, signed: MaybeSigned, house: TheHouse) -> Response:
 
 @router.get("/sign-in")
 @access("public")
-def choose(page: Page, doors: Doors, next: str = "", to: str = "", level: str = "") -> Response:
+def choose(
+    page: Page, doors: Doors, next: str = "", to: str = "", level: str = "", why: str = ""
+) -> Response:
     """BankID, a code by SMS, or HelseID for those who work here."""
     return page(
         "door/sign_in.html",
         next=local_path(next) or "",
         surer=level == Level.high.name,
         working=to == "professional",
+        why=why,
         doors=frozenset(doors),
     )
 
@@ -101,7 +106,7 @@ def code_ask(page: Page, db: Db, now: Now, fields: Posted) -> Response:
 
 @router.post("/sign-in/code/enter")
 @access("public")
-def code_enter(request: Request, page: Page, db: Db, now: Now, house: TheHouse, fields: Posted) -> Response:
+def code_enter(request: Request, page: Page, db: Db, now: Now, fields: Posted) -> Response:
     """The code and the birth date open."""
     phone, after = fields.get("phone", ""), local_path(fields.get("next")) or ""
     try:
@@ -124,7 +129,7 @@ def code_enter(request: Request, page: Page, db: Db, now: Now, house: TheHouse, 
             fields=fields,
             problems={"code": "locked"},
         )
-    return _let_in(house, opened, after or HOME[opened.sign_in.audience])
+    return _let_in(request, db, opened, after or HOME[opened.sign_in.audience])
 
 
 # --- links and typed codes --------------------------------------------------------------------------------------------
@@ -139,14 +144,14 @@ def link_page(page: Page) -> Response:
 
 @router.post("/l")
 @access("public")
-def link_redeem(request: Request, db: Db, now: Now, house: TheHouse, fields: Posted) -> Response:
+def link_redeem(request: Request, db: Db, now: Now, signed: MaybeSigned, fields: Posted) -> Response:
     """Recognises the letter the link came in."""
     token = fields.get("token", "")
     try:
         opened = sign_in.redeem_link(db, token, now=now)
     except LinkProblem as error:
         return _shut(request, error, token=None if isinstance(error, LinkUnknown) else token)
-    return _recognised(db, house, opened)
+    return _recognised(request, db, opened, signed, now)
 
 
 @router.post("/l/new")
@@ -166,7 +171,9 @@ def typed_form(page: Page) -> Response:
 
 @router.post("/k")
 @access("public")
-def typed_redeem(request: Request, page: Page, db: Db, now: Now, house: TheHouse, fields: Posted) -> Response:
+def typed_redeem(
+    request: Request, page: Page, db: Db, now: Now, signed: MaybeSigned, fields: Posted
+) -> Response:
     """Recognises the letter by number and digits."""
     try:
         opened = sign_in.redeem_typed(db, fields.get("phone", ""), fields.get("code", ""), now=now)
@@ -176,7 +183,7 @@ def typed_redeem(request: Request, page: Page, db: Db, now: Now, house: TheHouse
         return page("door/typed.html", status=422, fields=fields, problems={"code": "wrong"})
     except LinkProblem as error:
         return _shut(request, error)
-    return _recognised(db, house, opened)
+    return _recognised(request, db, opened, signed, now)
 
 
 @router.get("/birth-date")
@@ -198,7 +205,7 @@ def birth_form(page: Page, db: Db, signed: MaybeSigned, next: str = "") -> Respo
 @router.post("/birth-date")
 @access("any")
 def birth_check(
-    request: Request, page: Page, db: Db, now: Now, house: TheHouse, signed: MaybeSigned, fields: Posted
+    request: Request, page: Page, db: Db, now: Now, signed: MaybeSigned, fields: Posted
 ) -> Response:
     """The right date opens what the letter was about."""
     assert signed is not None
@@ -218,7 +225,7 @@ def birth_check(
         )
     except LinkProblem as error:
         return _shut(request, error, token="")
-    return _let_in(house, opened, after or _landing(db, opened, now))
+    return _let_in(request, db, opened, after or _landing(db, opened.sign_in, opened.sign_in, now))
 
 
 # --- BankID and HelseID -----------------------------------------------------------------------------------------------
@@ -320,33 +327,44 @@ def _welcome(request: Request, attempt: Attempt, claims: Mapping[str, Any], now:
             )
         if before is not None:
             sign_in.end(db, before, now=now)
-        return _let_in(house_of(request), opened, attempt.next or HOME[opened.sign_in.audience])
+        return _let_in(request, db, opened, attempt.next or HOME[opened.sign_in.audience])
 
 
-def _let_in(house: House, opened: sign_in.Opened, path: str) -> Response:
-    response = go(path)
+def _let_in(request: Request, db: Db, opened: sign_in.Opened, path: str) -> Response:
+    house, response = house_of(request), go(path)
+    sign_in.carry_on(db, opened, request.cookies.get(house.cookies.session))
     house.cookies.put(response, house.cookies.session, opened.secret)
     return response
 
 
-def _recognised(db: Db, house: House, opened: sign_in.Opened) -> Response:
-    """A link to a meeting leads to its waiting room; every other one asks for the birth date first."""
+def _recognised(
+    request: Request, db: Db, opened: sign_in.Opened, signed: Signed | None, now: datetime
+) -> Response:
+    """A link to a meeting leads to its waiting room; every other one asks for the birth date first.
+
+    Whoever is signed in already, and surer, stays so: their own link only leads where it leads.
+    """
+    if signed and signed.actor.level > Level.link and sign_in.same_person(db, signed.sign_in, opened.sign_in):
+        sign_in.end(db, opened.sign_in, now=now)
+        return go(_landing(db, opened.sign_in, signed.sign_in, now))
     landing = sign_in.landing(db, opened.sign_in)
-    return _let_in(house, opened, f"/meeting/{landing.id}" if landing.purpose == "meeting" else "/birth-date")
+    path = f"/meeting/{landing.id}" if landing.purpose == "meeting" else "/birth-date"
+    return _let_in(request, db, opened, path)
 
 
-def _landing(db: Db, opened: sign_in.Opened, now: datetime) -> str:
-    landing = sign_in.landing(db, opened.sign_in)
+def _landing(db: Db, link: SignIn, session: SignIn, now: datetime) -> str:
+    """Where the link that began one session leads whoever is in the other (most often it is the same)."""
+    landing = sign_in.landing(db, link)
     if landing.purpose == "meeting":
         return f"/meeting/{landing.id}"
-    if landing.purpose == "check_in" and opened.sign_in.audience == "patient":
-        return _question(db, opened, cast(UUID, landing.id), now)
-    return HOME[opened.sign_in.audience]
+    if landing.purpose == "check_in" and session.audience == "patient":
+        return _question(db, session, cast(UUID, landing.id), now)
+    return HOME[session.audience]
 
 
-def _question(db: Db, opened: sign_in.Opened, check_in_id: UUID, now: datetime) -> str:
+def _question(db: Db, session: SignIn, check_in_id: UUID, now: datetime) -> str:
     """Straight to the question to go on with; what is closed or all answered is told by the check-in's own page."""
-    who = Actor("patient", opened.sign_in.patient_id, Level[opened.sign_in.level])
+    who = Actor("patient", session.patient_id, Level[session.level])
     try:
         unanswered = check_in.review(db, who, check_in_id, now=now).unanswered
     except (Conflict, NotFound):

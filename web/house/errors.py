@@ -23,6 +23,7 @@ from companion.errors import (
 )
 from companion.rules.access import Level
 from web.house.deps import Pages, SignInNeeded, visitor_of
+from web.house.drafts import posted_form, rescue
 from web.house.security import SAFE, FormRefused
 
 
@@ -72,7 +73,7 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _by_status)
     for kind in (CompanionError, RequestValidationError, OperationalError, TimeoutError):
         app.add_exception_handler(kind, _by_table)
-    app.add_exception_handler(Exception, lambda request, _: failure(request, FAILED.status))
+    app.add_exception_handler(Exception, _failed)
 
 
 def look_up(error: Exception) -> Wrong:
@@ -97,6 +98,8 @@ def error_page(request: Request, wrong: Wrong, **context: Any) -> Response:
         "who": None,
         "renew": None,
         "request_id": request.state.id,
+        "kept": None,
+        "place": None,
     }
     return Pages(request)("errors/page.html", status=wrong.status, **(details | context))
 
@@ -115,13 +118,17 @@ def _sign_in(request: Request, error: Exception) -> Response:
     needed = cast(SignInNeeded, error).audience
     if _is_program(request):
         return JSONResponse({"error": "sign_in"}, 401, {"WWW-Authenticate": "Bearer"})
-    return RedirectResponse(
-        "/sign-in" + _way_back(request, {"to": needed} if needed == "professional" else {}), 303
-    )
+    query = {"to": needed} if needed == "professional" else {}
+    if _kept(request):
+        query["why"] = "kept"
+    elif cast(SignInNeeded, error).over:
+        query["why"] = "over"
+    return RedirectResponse("/sign-in" + _way_back(request, query), 303)
 
 
 def _step_up(request: Request, error: Exception) -> Response:
     needed = cast(LevelTooLow, error).required
+    _kept(request)
     visitor = visitor_of(request)
     if visitor is not None and visitor.level is Level.link and needed == Level.code.name:
         return RedirectResponse("/birth-date" + _way_back(request, {}), 303)
@@ -134,11 +141,38 @@ def _by_status(request: Request, error: Exception) -> Response:
 
 
 def _by_table(request: Request, error: Exception) -> Response:
-    return error_page(request, look_up(error), who=error.who if isinstance(error, Conflict) else None)
+    posted, kept = posted_form(request), _kept(request)
+    wrong = look_up(error)
+    if kept is False and wrong.words == "form_refused":
+        wrong = Wrong(wrong.status, "somebody_elses")
+    who = error.who if isinstance(error, Conflict) else None
+    return error_page(
+        request, wrong, who=who, kept=kept, place=posted.place if kept and posted is not None else None
+    )
+
+
+def _failed(request: Request, _error: Exception) -> Response:
+    try:
+        posted, kept = posted_form(request), _kept(request)
+        return error_page(
+            request, FAILED, kept=kept, place=posted.place if kept and posted is not None else None
+        )
+    except Exception:
+        return failure(request, FAILED.status)
+
+
+def _kept(request: Request) -> bool | None:
+    """Whether what was posted is kept, and for whom (`web.house.drafts.rescue`); without a database nothing is."""
+    try:
+        return rescue(request)
+    except Exception:
+        return None
 
 
 def _way_back(request: Request, query: dict[str, str]) -> str:
-    if request.method in SAFE:
+    if (posted := posted_form(request)) is not None:
+        query = query | {"next": posted.place}
+    elif request.method in SAFE:
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         query = query | {"next": path}
     return f"?{urlencode(query)}" if query else ""

@@ -35,13 +35,14 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 def guard(request: Request, db: Db, now: Now, fields: Posted) -> None:
     """Lets the request through to its route, or raises `SignInNeeded`, `LevelTooLow` or `NotAllowed`."""
     house, access = house_of(request), access_of(request.scope["endpoint"])
+    request.state.posted = fields
     unsafe = request.method not in SAFE
     if unsafe and access.audience != "hook" and not same_origin(request, house.settings.public_url):
         raise FormRefused("posted from another site")
     if access.audience in PERSONS:
         signed = signed_in(request, db, now)
         if signed is None:
-            raise SignInNeeded(access.audience)
+            raise SignInNeeded(access.audience, over=house.cookies.session in request.cookies)
         _check_person(access, signed, house.settings)
     if access.audience == "integration":
         request.state.program = _program(request, db)

@@ -17,6 +17,11 @@ class Fields(dict[str, str]):
         super().__init__(items or [])
         self._items = items or []
 
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every field as it came."""
+        return self._items
+
     def all_of(self, name: str) -> list[str]:
         """Every value of the field, in order."""
         return [value for key, value in self._items if key == name]

@@ -141,6 +141,11 @@ def check_token(given: str, *expected: str | None) -> None:
         raise FormRefused("the form does not carry our token")
 
 
+def open_mask(given: str) -> str:
+    """The token behind one of its masks; empty when it is none of ours."""
+    return _unmask(given).decode("ascii", "ignore")
+
+
 def _unmask(given: str) -> bytes:
     try:
         both = base64.urlsafe_b64decode(given)

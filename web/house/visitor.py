@@ -57,9 +57,10 @@ class Signed:
 class SignInNeeded(Exception):
     """Nobody is signed in, and the page is not for everybody."""
 
-    def __init__(self, audience: str) -> None:
+    def __init__(self, audience: str, *, over: bool = False) -> None:
         super().__init__(audience)
-        self.audience = audience
+        # `over`: somebody was, in this browser.
+        self.audience, self.over = audience, over
 
 
 def signed_in(request: Request, db: Db, now: Now) -> Signed | None:
@@ -75,14 +76,19 @@ def signed_in(request: Request, db: Db, now: Now) -> Signed | None:
 
 def forget(request: Request) -> None:
     """Before a request is worked on anew: nobody has been looked up."""
-    for name in ("signed", "visitor"):
+    for name in ("signed", "visitor", "drafts"):
         if hasattr(request.state, name):
             delattr(request.state, name)
 
 
+def keep_nobody_awake(request: Request) -> None:
+    """A page asks by itself, without anybody having done anything."""
+    request.state.by_itself = True
+
+
 def stay_awake(request: Request, db: Session) -> None:
     """The session of whoever asked goes on; at the end of the request, like everything it writes beside its own business."""
-    if signed := signed_of(request):
+    if (signed := signed_of(request)) and not getattr(request.state, "by_itself", False):
         sign_in.stay_awake(db, signed.visit, now=now_of(request))
 
 

@@ -11,7 +11,7 @@ from functools import wraps
 from inspect import Parameter, Signature
 from typing import Any, get_args
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.params import Depends
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
@@ -21,6 +21,7 @@ from starlette.requests import HTTPConnection
 from companion.db import was_too_late
 from companion.errors import Misconfigured
 from web.house import log
+from web.house.drafts import settle
 from web.house.house import house_of
 from web.house.security import SAFE
 from web.house.visitor import forget, stay_awake
@@ -91,6 +92,8 @@ def _in_transaction(steps: Iterable[Asked], given: Mapping[str, Any]) -> Any:
                 raise
     with house.sessions() as db:
         answer = _do(db, steps, given)
+        if request.method not in SAFE and isinstance(answer, Response):
+            settle(request, db, answer)
         _write_down(request, db)
     return answer
 

@@ -169,8 +169,11 @@ def answer(
 ) -> Response:
     """Keeps the answer as given and goes on; when it does not do, the question again with what was typed.
 
-    A script is answered with what comes next itself.
+    Whoever takes a pause finds what they had begun when they come back. A script is answered with what comes next itself.
     """
+    if "pause" in fields:
+        page.drafts.keep()
+        return go("/patient")
     given = [""] if fields.get("skip") else fields.all_of("answer")
     to = fields.get("to", "")
     try:

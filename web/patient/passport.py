@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi.responses import Response
 
 from companion.errors import Conflict, Invalid, NotFound
-from companion.models import Grant
+from companion.models import Grant, PassportLine
 from companion.rules.cadence import local_day
 from companion.use_cases.keeping import privacy
 from companion.use_cases.passport import lines as passport
@@ -25,6 +25,7 @@ router = new_router()
 
 # What the patient writes; the rest is the professionals'.
 OWN_SECTIONS = ("matters", "talk")
+_LINES = "/patient/passport/lines"
 GRANT_LASTS = {"90": timedelta(days=90), "365": timedelta(days=365), "730": timedelta(days=730)}
 
 
@@ -72,10 +73,10 @@ def confirm(line_id: UUID, db: Db, who: Who, now: Now, seen: Seen) -> Response:
 
 @router.get("/patient/passport/write/{section}")
 @access("patient", "passport")
-def write_form(section: str, page: Page, words: Words) -> Response:
-    """An empty line."""
+def write_form(section: str, page: Page, words: Words, changed: bool = False) -> Response:
+    """An empty line. `changed`: with what was written for one that is taken away."""
     _own_section(section)
-    return page("patient/line.html", **_line_form(section, None, "", words))
+    return page("patient/line.html", **_line_form(section, None, "", words, changed=changed))
 
 
 @router.post("/patient/passport/write/{section}")
@@ -97,11 +98,22 @@ def write(
 
 @router.get("/patient/passport/lines/{line_id}")
 @access("patient", "passport", patient_data=True)
-def change_form(line_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen, words: Words) -> Response:
-    """One of the patient's own lines, to change or take away."""
-    section, line = _own_line(passport.read(db, who, _own(who.id), now=now), line_id)
+def change_form(
+    line_id: UUID,
+    page: Page,
+    db: Db,
+    who: Who,
+    now: Now,
+    seen: Seen,
+    words: Words,
+    changed: bool = False,
+) -> Response:
+    """One of the patient's own lines, to change or take away; from an older one to what stands in its place now."""
     seen(_own(who.id), "passport.read", f"line:{line_id}")
-    return page("patient/line.html", **_line_form(section, line_id, line.text, words))
+    if (instead := _instead(passport.standing(db, who, line_id, now=now))) != f"{_LINES}/{line_id}":
+        return go(instead)
+    section, line = _own_line(passport.read(db, who, _own(who.id), now=now), line_id)
+    return page("patient/line.html", **_line_form(section, line_id, line.text, words, changed=changed))
 
 
 @router.post("/patient/passport/lines/{line_id}")
@@ -109,12 +121,14 @@ def change_form(line_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: See
 def change(
     line_id: UUID, page: Page, db: Db, who: Who, now: Now, seen: Seen, fields: Posted, words: Words
 ) -> Response:
-    """The line in other words. One that was changed elsewhere meanwhile is shown as it is now."""
+    """The line in other words. One that was changed meanwhile is shown as it is now, with what was typed to save or not."""
     typed = fields.get("text", "")
     try:
         passport.change_line(db, who, line_id, typed, now=now)
     except Conflict:
-        return go("/patient/passport")
+        instead = _instead(passport.standing(db, who, line_id, now=now))
+        page.drafts.keep(instead)
+        return go(f"{instead}?changed=true")
     except Invalid as wrong:
         section, _line = _own_line(passport.read(db, who, _own(who.id), now=now), line_id)
         seen(_own(who.id), "passport.read", f"line:{line_id}")
@@ -136,6 +150,12 @@ def remove(line_id: UUID, db: Db, who: Who, now: Now, seen: Seen) -> Response:
     return go("/patient/passport")
 
 
+def _instead(line: PassportLine) -> str:
+    """Where the patient goes on writing: in the line as it stands now, or in a new one when it is taken away."""
+    gone = line.ended_at is not None or line.written_by_kind != "patient"
+    return f"/patient/passport/write/{line.section}" if gone else f"{_LINES}/{line.id}"
+
+
 def _own_section(section: str) -> None:
     if section not in OWN_SECTIONS:
         raise NotFound("section")
@@ -155,8 +175,13 @@ def _line_form(
     typed: str,
     words: PatientWords,
     problems: Mapping[str, str] | None = None,
+    *,
+    changed: bool = False,
 ) -> dict[str, Any]:
     return {
+        "place": f"{_LINES}/{line_id}" if line_id else f"/patient/passport/write/{section}",
+        "stands": typed,
+        "changed": changed,
         "section": section,
         "title": words.section(section)[0],
         "line_id": line_id,

@@ -30,6 +30,7 @@ from companion.models import (
     AuditEvent,
     Base,
     CalendarFeed,
+    Draft,
     Grant,
     LinkToken,
     Message,
@@ -197,10 +198,10 @@ def export_patient(db: Session, who: Actor, patient_id: UUID, *, now: datetime) 
 def erase_patient(db: Session, who: Actor, patient_id: UUID, *, now: datetime) -> None:
     """Forgets what is not part of the patient record, and stops all asking.
 
-    Gone at once: telephone number, sign-ins, links and codes, devices that take push, the words of every letter sent and
-    received, relatives' access. Kept, because the law on patient records forbids us to delete them on our own: the stay,
-    measures, answers, flags, passport, meetings, and the audit log. Their deletion (helsepersonelloven § 43) is a case for
-    whoever answers for the record. The audit chain holds opaque ids only and stays whole.
+    Gone at once: telephone number, sign-ins, links and codes, drafts (their own, and those of pages about them), devices that
+    take push, the words of every letter sent and received, relatives' access. Kept, because the law on patient records forbids
+    us to delete them on our own: the stay, measures, answers, flags, passport, meetings, and the audit log. Their deletion
+    (helsepersonelloven § 43) is a case for whoever answers for the record. The audit chain holds opaque ids only and stays whole.
     """
     _for_the_administrator(who)
     patient = _patient(db, patient_id)
@@ -340,5 +341,9 @@ def _forget_the_post(db: Session, schema: MetaData, patient_id: UUID, phone_inde
     db.execute(update(delivery).where(delivery.c.message_id.in_(letters)).values(body=None, address=empty))
     if phone_index:
         db.execute(delete(inbound).where(inbound.c.phone_index == phone_index))
+    # A page about the patient has the patient's id in its address.
+    db.execute(
+        delete(Draft).where(or_(Draft.patient_id == patient_id, Draft.place.contains(str(patient_id))))
+    )
     push = schema.tables["push_subscription"]
     db.execute(delete(push).where(push.c.patient_id == literal(patient_id, Uuid())))

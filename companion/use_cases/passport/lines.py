@@ -191,6 +191,17 @@ def change_line(
     )
 
 
+def standing(db: Session, who: Actor, line_id: UUID, *, now: datetime) -> PassportLine:
+    """What stands in a line's place now: the line itself, the last that replaced it, or one that was taken away."""
+    line = _any_line(db, who, line_id, now=now)
+    while line.ended_at is not None:
+        newer = db.scalar(select(PassportLine).where(PassportLine.replaces_id == line.id))
+        if newer is None:
+            break
+        line = newer
+    return line
+
+
 def end_line(db: Session, who: Actor, line_id: UUID, *, now: datetime) -> None:
     """Takes a line out of the passport; it stays on record."""
     line = _line(db, who, line_id, now=now)
@@ -256,15 +267,20 @@ def _writable(db: Session, who: Actor, patient_id: UUID, now: datetime) -> Patie
     return patient
 
 
-def _line(db: Session, who: Actor, line_id: UUID, *, now: datetime) -> PassportLine:
-    line = db.scalars(
+def _any_line(db: Session, who: Actor, line_id: UUID, *, now: datetime, held: bool = False) -> PassportLine:
+    found = (
         select(PassportLine)
         .join(Patient, Patient.id == PassportLine.patient_id)
         .where(PassportLine.id == line_id, may_reach(who, now=now, scope=None))
-        .with_for_update(of=PassportLine)
-    ).one_or_none()
+    )
+    line = db.scalars(found.with_for_update(of=PassportLine) if held else found).one_or_none()
     if line is None:
         raise NotFound("line")
+    return line
+
+
+def _line(db: Session, who: Actor, line_id: UUID, *, now: datetime) -> PassportLine:
+    line = _any_line(db, who, line_id, now=now, held=True)
     if line.ended_at is not None:
         raise Conflict("changed")
     return line

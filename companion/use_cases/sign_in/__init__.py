@@ -23,13 +23,25 @@ from companion.use_cases.sign_in.sessions import (
     IDLE,
     LONGEST,
     Opened,
+    carry_on,
     choose_unit,
     end,
     end_at_provider,
     move_sessions,
+    same_person,
+    stay,
 )
 from companion.use_cases.sign_in.tries import CODE_LIFE, TRIES
-from companion.use_cases.sign_in.visits import UnitLine, Visit, actor, awake, stay_awake, visit
+from companion.use_cases.sign_in.visits import (
+    UnitLine,
+    Visit,
+    actor,
+    awake,
+    ends_at,
+    stay_awake,
+    visit,
+    whose_page,
+)
 
 __all__ = [
     "CODE_LIFE",
@@ -45,11 +57,13 @@ __all__ = [
     "actor",
     "ask_for_code",
     "awake",
+    "carry_on",
     "choose_unit",
     "confirm_birth_date",
     "e164",
     "end",
     "end_at_provider",
+    "ends_at",
     "enter_code",
     "first_name",
     "from_identity",
@@ -59,7 +73,10 @@ __all__ = [
     "move_sessions",
     "redeem_link",
     "redeem_typed",
+    "same_person",
     "send_new_link",
+    "stay",
     "stay_awake",
     "visit",
+    "whose_page",
 ]

@@ -20,6 +20,8 @@ LONGEST = {
     "relative": timedelta(hours=2),
     "professional": timedelta(hours=12),
 }
+# Ten times the two hours of a patient, by a tap each time; then everybody signs in again.
+STAYS_AT_MOST = timedelta(hours=20)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,34 @@ def open_session(
     return Opened(sign_in, secret)
 
 
+def stay(db: Session, sign_in: SignIn, *, now: datetime) -> timedelta:
+    """The person has been warned and says that they are still here: how long the session now lasts at least."""
+    at_most = sign_in.created_at + STAYS_AT_MOST
+    sign_in.seen_at = now
+    sign_in.expires_at = max(sign_in.expires_at, min(now + IDLE, at_most))
+    db.flush()
+    return min(IDLE, sign_in.expires_at - now)
+
+
+def carry_on(db: Session, opened: Opened, before: str | None) -> None:
+    """The same person in the same browser again: what their pages of the session `before` carry is still theirs to send."""
+    old = db.scalar(select(SignIn).where(SignIn.token_hash == token_hash(before))) if before else None
+    if old is not None and same_person(db, old, opened.sign_in):
+        opened.sign_in.csrf = old.csrf
+        db.flush()
+
+
+def same_person(db: Session, one: SignIn, other: SignIn) -> bool:
+    """Whether two sessions are one person's, as far as they know; for one that has only opened a link, the link's."""
+    return (found := _person(db, one)) is not None and found == _person(db, other)
+
+
+def _person(db: Session, sign_in: SignIn) -> UUID | None:
+    known = sign_in.professional_id or sign_in.relative_id or sign_in.patient_id
+    link = db.get(LinkToken, sign_in.link_token_id) if known is None and sign_in.link_token_id else None
+    return (link.relative_id or link.patient_id) if link else known
+
+
 def end(db: Session, sign_in: SignIn, *, now: datetime) -> None:
     """Signed out."""
     sign_in.ended_at = sign_in.ended_at or now
@@ -85,6 +115,7 @@ def choose_unit(db: Session, sign_in: SignIn, unit_id: UUID, *, now: datetime) -
 def move_sessions(db: Session, by: timedelta, *, now: datetime) -> None:
     """The demo's clock jumped: whoever is signed in stays so."""
     for sign_in in db.scalars(select(SignIn).where(SignIn.ended_at.is_(None), SignIn.expires_at > now)):
+        sign_in.created_at += by
         sign_in.seen_at += by
         sign_in.expires_at += by
     db.flush()

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from companion.crypto import token_hash
 from companion.errors import LinkUnknown
 from companion.models import (
+    Draft,
     LinkToken,
     Membership,
     Patient,
@@ -24,6 +25,7 @@ from companion.rules.access import Actor, ActorKind, Level
 from companion.use_cases.sign_in.sessions import IDLE
 
 _SEEN_STEP = timedelta(minutes=1)
+_PAGE_LIFE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Visit:
     id: int
     csrf: str
     seen_at: datetime
+    expires_at: datetime
     actor: Actor
     language: str
     title: str
@@ -48,6 +51,8 @@ class Visit:
     size: str
     national_id_index: str | None
     unit: UnitLine | None
+    # Whether the person has typed something somewhere and not sent it.
+    unsent: bool
 
 
 def visit(db: Session, secret: str, *, now: datetime) -> Visit | None:
@@ -96,10 +101,27 @@ def awake(db: Session, ids: Collection[int], *, now: datetime) -> frozenset[int]
     return frozenset(db.scalars(going_on))
 
 
+def ends_at(visit: Visit) -> datetime:
+    """When the session ends if nothing more is done."""
+    return min(visit.seen_at + IDLE, visit.expires_at)
+
+
 def stay_awake(db: Session, visit: Visit, *, now: datetime) -> None:
     """The session was used; written down at most once a minute."""
     if now - visit.seen_at >= _SEEN_STEP:
         db.execute(update(SignIn).where(SignIn.id == visit.id).values(seen_at=now))
+
+
+def whose_page(db: Session, csrf: str, *, now: datetime) -> Actor | None:
+    """To whom a page with that token was shown, up to a day after the session's longest end; None for nobody known by name.
+
+    For keeping what they typed there: it opens nothing, whoever holds the browser now.
+    """
+    row = db.execute(_PAGES, {"csrf": csrf}).first()
+    if row is None or now >= row.expires_at + _PAGE_LIFE:
+        return None
+    kind: ActorKind = "professional" if row.professional_id else "relative" if row.relative_id else "patient"
+    return Actor(kind, row.professional_id or row.relative_id or row.patient_id, Level[row.level])
 
 
 def _visit_by_link(row: Any) -> Visit:
@@ -129,6 +151,7 @@ def _visit(row: Any, who: Actor, unit: UnitLine | None = None) -> Visit:
         id=row.id,
         csrf=row.csrf,
         seen_at=row.seen_at,
+        expires_at=row.expires_at,
         actor=who,
         language=row.language or "nb",
         title=row.title or "",
@@ -136,6 +159,7 @@ def _visit(row: Any, who: Actor, unit: UnitLine | None = None) -> Visit:
         size=row.size or "md",
         national_id_index=row.national_id_index,
         unit=unit,
+        unsent=row.unsent,
     )
 
 
@@ -175,6 +199,9 @@ _VISIT = (
         ).label("national_id_index"),
         Unit.name.label("ward_name"),
         Unit.phone.label("ward_phone"),
+        exists()
+        .where(Draft.owner_id == func.coalesce(SignIn.patient_id, SignIn.relative_id, SignIn.professional_id))
+        .label("unsent"),
     )
     .outerjoin(LinkToken, LinkToken.id == SignIn.link_token_id)
     .outerjoin(Patient, Patient.id == SignIn.patient_id)
@@ -182,6 +209,12 @@ _VISIT = (
     .outerjoin(Professional, Professional.id == SignIn.professional_id)
     .outerjoin(Unit, Unit.id == _WARD_OF_PATIENT)
     .where(SignIn.token_hash == bindparam("token_hash"), SignIn.ended_at.is_(None))
+)
+_PAGES = (
+    select(SignIn.level, SignIn.expires_at, SignIn.patient_id, SignIn.relative_id, SignIn.professional_id)
+    .where(SignIn.csrf == bindparam("csrf"), SignIn.level != Level.link.name)
+    .order_by(SignIn.id.desc())
+    .limit(1)
 )
 _MEMBERSHIPS = (
     select(Membership.unit_id, Membership.role, Unit.name, Unit.phone)

@@ -104,6 +104,9 @@ def render(dist: Path, lang: str = "nb") -> str:
         demo=None,
         unit=None,
         push=None,
+        drafts=None,
+        stays=None,
+        address=None,
         part=False,
         user=None,
     )

@@ -1,10 +1,15 @@
 // Kindness around forms: the list of faults takes focus, a form is sent once, an answer is saved as it is given.
 document.querySelector("[data-faults]")?.focus();
 
+// Nobody tells us that a sending was stopped, so after a while the button works again.
+const STOPPED = 6_000;
 addEventListener("submit", (event) => {
   const form = event.target;
   if (form.dataset.sent) event.preventDefault();
-  else if (form.method === "post" && !form.hasAttribute("hx-post")) form.dataset.sent = "1";
+  else if (form.method === "post" && !form.hasAttribute("hx-post") && !event.defaultPrevented) {
+    form.dataset.sent = "1";
+    setTimeout(() => { delete form.dataset.sent; }, STOPPED);
+  }
 });
 
 // Coming back with the browser's back button shows a page that may be sent again.
