@@ -260,6 +260,17 @@ def check(page: Opened) -> None:
         if isinstance(element.tag, str):
             _check_element(where, element, set(ids))
     _check_labels(page)
+    _check_kept(page)
+
+
+def _check_kept(page: Opened) -> None:
+    """Whoever writes keeps what they wrote: a form with room for words carries its place (`ui.draft` in the templates)."""
+    for form in page.all("form"):
+        fields = {inner.get("name") for inner in form.iter()}
+        writes = any(inner.tag == f"{HTML}textarea" for inner in form.iter())
+        assert not writes or "draft" in fields, (
+            f"{page.path}: what is typed at {form.get('action')} is not kept"
+        )
 
 
 def _check_element(where: str, element: ET.Element, ids: set[str | None]) -> None:

@@ -30,6 +30,7 @@ def answer(
         typed: dict[str, Any] = {"text": text, "problems": problem.problems, "longest": meet.LONGEST_TEXT}
         return page("meeting/other_time.html", status=422, **typed, **context(mine))
     except Conflict:
+        page.drafts.keep(f"/meeting/{meeting_id}#late")
         return go(f"/meeting/{meeting_id}")
     return go(f"/meeting/{meeting_id}/answered")
 

@@ -171,7 +171,7 @@ def answer(
 
     Whoever takes a pause finds what they had begun when they come back. A script is answered with what comes next itself.
     """
-    if "pause" in fields:
+    if fields.get("pause"):
         page.drafts.keep()
         return go("/patient")
     given = [""] if fields.get("skip") else fields.all_of("answer")
@@ -179,6 +179,9 @@ def answer(
     try:
         kept = check_in.answer(db, who, check_in_id, question, given, now=now)
     except Conflict as conflict:
+        page.drafts.keep(
+            f"/patient/check-in/{check_in_id}{'/ending' if conflict.code == 'answered' else ''}#late"
+        )
         return _closed(conflict, check_in_id, page, seen, who.id)
     except Invalid as wrong:
         found = check_in.page(db, who, check_in_id, question, now=now)

@@ -14,7 +14,7 @@ from companion.rules.access import Actor, Level
 from companion.use_cases.sign_in import IDLE, LONGEST
 from companion.use_cases.sign_in.sessions import STAYS_AT_MOST
 from tests import cast
-from tests.pages.at_home import AtHome, at_home, let_anne_in
+from tests.pages.at_home import AtHome, answer_all, at_home, let_anne_in
 from tests.pages.at_the_desk import raise_flag, with_flag
 from tests.pages.client import Opened, PageClient
 
@@ -252,6 +252,18 @@ def test_a_line_changed_after_going_back_is_not_dropped_in_silence(kari: PageCli
     assert box(told) == "Snakk tydelig."
     assert "Snakk tydelig." in kari.submit(told, told.path).text
     assert kari.open(change).path != change
+
+
+def test_an_answer_that_came_after_all_was_sent_is_still_to_read(
+    kari: PageClient, home: AtHome, engine: Engine
+) -> None:
+    page = text_question(kari, home)
+    answer_all(kari, home, {"worse": "a_little"})
+    kari.post(f"{home.way}/send")
+    told = kari.submit(page, page.path, {"answer": WORDS})
+    assert told.path == f"{home.way}/ending"
+    assert "Dette skrev du, men det ble ikke sendt" in told.text
+    assert WORDS in told.text
 
 
 def a_colleague(engine: Engine, home: AtHome, now: datetime) -> Actor:
