@@ -8,7 +8,8 @@ const AGAIN = [2_000, 5_000, 15_000, 30_000];
 
 const forms = new Map();
 
-const kept = (form) => form instanceof HTMLFormElement && form.elements.namedItem("draft");
+// Where there is only something to choose, the answer itself is as quickly sent.
+const kept = (form) => form instanceof HTMLFormElement && form.elements.namedItem("draft") && form.querySelector("textarea");
 
 function of(form) {
   if (!forms.has(form)) forms.set(form, { since: 0, tries: 0, timer: 0, sending: null, sent: false });
@@ -76,14 +77,14 @@ for (const kind of ["input", "change"]) {
 // What is on its way to be sent is not kept once more behind it. Without a network it would leave the page for nothing.
 addEventListener("submit", (event) => {
   const form = event.target;
-  if (!kept(form)) return;
+  if (!kept(form) && form.id !== "throw-away") return;
   if (!navigator.onLine && form.id !== "throw-away") {
     event.preventDefault();
     event.stopImmediatePropagation();
     tell(form, "offline");
     return;
   }
-  const place = event.submitter?.name === "draft" ? event.submitter.value : form.elements.namedItem("draft").value;
+  const place = event.submitter?.name === "draft" ? event.submitter.value : form.elements.namedItem("draft")?.value;
   for (const [one, draft] of forms) {
     if (one.elements.namedItem("draft").value !== place) continue;
     draft.sent = true;

@@ -8,7 +8,9 @@ function fetchIt() {
   document.head.append(Object.assign(document.createElement("script"), { src: stays }));
 }
 
-addEventListener("input", ({ target }) => { if (target.form?.elements.namedItem("draft")) fetchIt(); });
+addEventListener("input", ({ target }) => {
+  if (target.form?.elements.namedItem("draft") && target.form.querySelector("textarea")) fetchIt();
+});
 setTimeout(fetchIt, staysIn * 1_000);
 
 // A posted page that was not taken is found again by its address: going back does not mean sending it once more.
