@@ -13,8 +13,8 @@ from companion.models.care import (
     PlanEvent,
     Stay,
 )
-from companion.models.duty import Duty, Told, WorkDevice
 from companion.models.drafts import Draft
+from companion.models.duty import Duty, Told, WorkDevice
 from companion.models.flags import Flag, FlagEvent
 from companion.models.grants import Grant
 from companion.models.integrations import HandedIn, Integration, IntegrationWard
@@ -34,8 +34,8 @@ __all__ = [
     "CheckIn",
     "Circuit",
     "DemoClock",
-    "Duty",
     "Draft",
+    "Duty",
     "Flag",
     "FlagEvent",
     "Grant",
