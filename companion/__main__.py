@@ -151,6 +151,47 @@ def professional_add(
         print(f"Added {person.name}, {person.title}: {', '.join(unit)}.")
 
 
+@professional_app.command("leave")
+def professional_leave(
+    national_id: Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for when left out")],
+    unit: Annotated[str | None, typer.Option(help="Only this unit; everywhere without")] = None,
+) -> None:
+    """Somebody works here no longer. Their cases go back to those who are left, or to the next unit."""
+    from companion.use_cases.people import at_work
+
+    with _told(), _session() as db:
+        person = at_work.leave(db, national_id, unit, now=_now(db))
+        print(f"{person.name} works no longer {f'in {unit}' if unit else 'here'}.")
+
+
+@professional_app.command("away")
+def professional_away(
+    national_id: Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for when left out")],
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Today without")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The last day")] = None,
+) -> None:
+    """Somebody is ill or on leave; without `--until` until `professional back`. Their cases go back at once."""
+    from companion.rules.cadence import local_day
+    from companion.use_cases.people import at_work
+
+    with _told(), _session() as db:
+        now = _now(db)
+        begins = since.date() if since else local_day(now)
+        person = at_work.away(db, national_id, begins, until.date() if until else None, now=now)
+        print(f"{person.name} is away from {begins}{f' to {until:%Y-%m-%d}' if until else ''}.")
+
+
+@professional_app.command("back")
+def professional_back(
+    national_id: Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for when left out")],
+) -> None:
+    """Somebody is at work again."""
+    from companion.use_cases.people import at_work
+
+    with _told(), _session() as db:
+        print(f"{at_work.back(db, national_id).name} is at work again.")
+
+
 @professional_app.command("list")
 def professional_list() -> None:
     """Everybody who works here, one a line."""

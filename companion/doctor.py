@@ -10,11 +10,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from companion import library
+from companion.clock import SystemClock
 from companion.crypto import KeyRing
 from companion.db import make_engine, schema_problem
 from companion.errors import Misconfigured
 from companion.models import Membership, Municipality, Unit
+from companion.rules.cadence import local_day
 from companion.settings import Settings, read
+from companion.use_cases.cases.owner import has_people
 
 FINE, NOTE, BAD = "ok", "note", "FAIL"
 
@@ -106,11 +109,23 @@ def _check_places(db: Session) -> Iterator[tuple[str, str]]:
         yield BAD, "municipalities: none; run 'python -m companion migrate'"
     if not db.scalar(select(func.count()).select_from(Unit).where(Unit.kind == "ward")):
         yield NOTE, "units: no ward yet; add one with 'python -m companion unit add'"
-    unattended = db.scalars(
-        select(Unit.key)
-        .where(~select(Membership.id).where(Membership.unit_id == Unit.id).exists())
-        .order_by(Unit.key)
-    ).all()
-    if unattended:
-        # Silence must reach a human: what lands on these lists is read by nobody.
-        yield NOTE, f"units: nobody works yet in {', '.join(unattended)}"
+    yield from _check_people(db)
+
+
+def _check_people(db: Session) -> Iterator[tuple[str, str]]:
+    """Silence must reach a human: a unit in which nobody is at work can have no case."""
+    today = local_day(SystemClock().now())
+    empty = db.scalars(select(Unit.key).where(~has_people(Unit.id, today)).order_by(Unit.key)).all()
+    if empty:
+        yield (
+            BAD,
+            f"units: nobody is at work in {', '.join(empty)}; their cases go to the next unit. Add somebody with"
+            " 'python -m companion professional add', or say 'professional back' when somebody is",
+        )
+    led = select(Membership.id).where(Membership.unit_id == Unit.id, Membership.role == "leader").exists()
+    wards = db.scalars(select(Unit.key).where(Unit.kind == "ward", ~led).order_by(Unit.key)).all()
+    if wards:
+        yield (
+            NOTE,
+            f"units: no leader in {', '.join(wards)}; a case that climbs stops before them (--role leader)",
+        )

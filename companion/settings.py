@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from companion.errors import Misconfigured
 from companion.rules.access import Level
+from companion.rules.owners import LADDER, Rung
 
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
@@ -22,6 +23,17 @@ def _by_name(given: object) -> object:
 
 # In the environment a level is written as the house calls it.
 NamedLevel = Annotated[Level, BeforeValidator(_by_name)]
+
+
+def _rungs(given: object) -> object:
+    named = [one.strip() for one in given.split(",") if one.strip()] if isinstance(given, str) else given
+    if isinstance(named, list) and (wrong := [one for one in named if one not in LADDER]):
+        raise ValueError(f"{wrong[0]!r} is not one of {', '.join(LADDER)}")
+    return tuple(named) if isinstance(named, list) else named
+
+
+# In the environment the steps stand with commas between; their order is the house's.
+Rungs = Annotated[tuple[Rung, ...], NoDecode, BeforeValidator(_rungs)]
 Environment = Literal["production", "test", "demo"]
 
 # Keys for invented people only: `production` refuses to start without its own.
@@ -41,6 +53,7 @@ class Settings(BaseSettings):
     product_name: str = "Følge"
     level_passport: NamedLevel = Level.high
     level_check_in: NamedLevel = Level.code
+    escalation: Rungs = LADDER
 
     def require(self) -> "Settings":
         """Itself, ready to use. Raises `Misconfigured` when production lacks its keys."""

@@ -82,7 +82,7 @@ class House:
             for channel in channels.values():
                 stack.push_async_callback(channel.close)
             box = Outbox(self.companion, self.settings, self.ways)
-            yield Dispatcher(self.sessions, channels, box, self.settings)
+            yield Dispatcher(self.sessions, channels, box, self.settings, self.companion.escalation)
 
 
 @app.command()

@@ -15,7 +15,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from companion.clock import Clock, SystemClock
 from companion.models import Heartbeat
+from companion.rules.owners import LADDER
 from companion.use_cases import meetings
+from companion.use_cases.cases import promise
 from companion.use_cases.check_in import ask_due, give_up_due, remind_due
 from companion.use_cases.people import drafts
 from notifications import circuit, inbound, outbox, receipts
@@ -58,7 +60,7 @@ DUTY_IN_FLIGHT = 4
 log = structlog.get_logger()
 
 
-def steps(ways: Ways) -> dict[str, Callable[[Session, datetime], int]]:
+def steps(ways: Ways, ladder: Collection[str] = LADDER) -> dict[str, Callable[[Session, datetime], int]]:
     """What becomes due, in this order; each in a transaction of its own, again and again until it finds nothing more."""
     return {
         "receipts": partial(receipts.apply_events, ways=ways),
@@ -67,6 +69,8 @@ def steps(ways: Ways) -> dict[str, Callable[[Session, datetime], int]]:
         "reminded": remind_due,
         "gave_up": give_up_due,
         "met": meetings.step,
+        "handed_on": promise.hand_on,
+        "climbed": partial(promise.climb_due, ladder=ladder),
         "lease_expired": partial(outbox.sweep, ways=ways),
         "unheard": partial(outbox.fall_back, ways=ways),
         "wiped": outbox.wipe_bodies,
@@ -78,6 +82,7 @@ class Dispatcher:
     """One asyncio loop: short transactions between awaits, many calls in flight, no transaction open during a call.
 
     `channels` are the ways that are open, by name: a letter goes the first of them on which its person can be reached.
+    `ladder`: the steps an overdue case takes.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class Dispatcher:
         channels: Mapping[str, Channel],
         box: Outbox,
         settings: Settings,
+        ladder: Collection[str] = LADDER,
     ) -> None:
         self._sessions = sessions
         self._channels = channels
@@ -98,7 +104,7 @@ class Dispatcher:
             "duty": Lane("duty", DUTY_IN_FLIGHT, open_ways),
         }
         self._asked = [name for name in self._ways.by_receipt if name in channels]
-        self._steps = steps(self._ways)
+        self._steps = steps(self._ways, ladder)
         self._stopping = False
         self._polled_at: datetime | None = None
         self._lane_stopped = False

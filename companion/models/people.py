@@ -89,7 +89,10 @@ class Relative(Identified, Base):
 
 
 class Professional(Identified, Base):
-    """Staff and therapists. `title` is what patients read after the name: "fysioterapeut", "sykepleier"."""
+    """Staff and therapists. `title` is what patients read after the name: "fysioterapeut", "sykepleier".
+
+    `away_from` to `away_until`, both included: on leave or ill; without an end until somebody says so.
+    """
 
     __tablename__ = "professional"
 
@@ -100,6 +103,8 @@ class Professional(Identified, Base):
     phone: Mapped[str | None] = mapped_column(String(20))
     language: Mapped[str] = mapped_column(String(2), default="nb")
     left_at: Mapped[datetime | None]
+    away_from: Mapped[date | None]
+    away_until: Mapped[date | None]
     created_at: Mapped[datetime]
 
     memberships: Mapped[list["Membership"]] = relationship(
@@ -113,7 +118,7 @@ class Professional(Identified, Base):
 
 
 class Membership(Identified, Base):
-    """A professional works in a unit, as `staff`, `therapist` or `admin`."""
+    """A professional works in a unit, as `staff`, `therapist`, `leader` or `admin`."""
 
     __tablename__ = "membership"
     __table_args__ = (UniqueConstraint("professional_id", "unit_id", "role"),)

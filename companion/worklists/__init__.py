@@ -1,6 +1,6 @@
 """Reads for pages: every one starts from the person asking, and each page needs at most six queries."""
 
-from companion.worklists.desk import call_list, coming_home, meetings, menu_counts, patients, worklist
+from companion.worklists.desk import call_list, coming_home, meetings, menu_counts, patients, pulse, worklist
 from companion.worklists.due import next_due
 from companion.worklists.invited import invitations
 from companion.worklists.letters import day_of, letters, people, report, units_of
@@ -21,6 +21,7 @@ __all__ = [
     "next_due",
     "patients",
     "people",
+    "pulse",
     "report",
     "standing",
     "today",

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from typing import Any, Literal
 from uuid import UUID
 
@@ -49,15 +50,15 @@ from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.names import matches
 from companion.rules.triage import RANK
-from companion.use_cases.cases.flag import follows
+from companion.use_cases.cases.flag import NOT_CLOSED, follows
 from companion.use_cases.check_in import written_by
 
-Filter = Literal["all", "mine", "red", "silent", "undelivered"]
-FILTERS: tuple[Filter, ...] = ("all", "mine", "red", "silent", "undelivered")
+Filter = Literal["all", "overdue", "mine", "red", "silent", "undelivered"]
+FILTERS: tuple[Filter, ...] = ("all", "overdue", "mine", "red", "silent", "undelivered")
 SILENT = ("no_answer", "not_asked", "call_due", "postponed_twice")
 UNDELIVERED = ("undeliverable", "parked_message")
 # Lists of cases; the others are lists of flags.
-LED: tuple[Filter, ...] = ("all", "mine", "red")
+LED: tuple[Filter, ...] = ("all", "overdue", "mine", "red")
 TO_CALL = (
     *SILENT,
     "rest_by_phone",
@@ -73,8 +74,6 @@ COMING_HOME_WITHIN = timedelta(days=14)
 CALL_LIST_AT_MOST = 200
 MEETING_STAYS_FOR = timedelta(hours=12)
 UNSETTLED_STAYS_FOR = timedelta(days=14)
-# Written out, not bound: only then can the database see that the partial index holds all that is wanted.
-_NOT_CLOSED = Flag.state != literal_column("'closed'")
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Row:
     """A line of the worklist: a case. `day` is the check-in's, else days since discharge. `answered`: it has been, meanwhile.
 
     `written_by` asked on the telephone and wrote down the answers. `also` is what else the same answers gave the same unit to
-    see to.
+    see to. `overdue`: something of it was to be seen to by now, whoever has taken it.
     """
 
     flag: Flag
@@ -108,17 +107,30 @@ class Row:
     written_by: Professional | None
     claimed_by: Professional | None
     unit: Unit
+    overdue: bool
     also: tuple[Also, ...] = ()
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the worklist. `counts` by filter, and `oldest`, speak of the whole list; `next` asks for the page after."""
+    """A page of the worklist. `counts` by filter, and `oldest`, speak of the whole list; `next` asks for the page after.
+
+    `version` is that of `pulse`.
+    """
 
     rows: Sequence[Row]
     counts: dict[str, int]
     oldest: datetime | None
+    version: str
     next: str | None
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """How the list stands, in one statement: `version` changes with what it shows, `new_red` came since the page was opened."""
+
+    version: str
+    new_red: int
 
 
 @dataclass(frozen=True)
@@ -177,7 +189,7 @@ def worklist(
     limit: int = 50,
     now: datetime,
 ) -> Page:
-    """The cases of the person's units that are not closed, red first, then oldest first; `mine` are those they have taken.
+    """The cases of the person's units that are not closed: overdue, red, oldest first; `mine` are those they have taken.
 
     What the same answers gave the same unit to see to is one case, shown by its gravest flag; `silent` and `undelivered` show
     each flag of theirs.
@@ -189,18 +201,46 @@ def worklist(
     if filter == "mine":
         wanted = _taken_by(who, place, limit + 1, now)
     else:
-        wanted = _of_units(
-            units, _condition(filter), place, limit + 1, ranks=(0,) if filter == "red" else (0, 1)
-        )
+        wanted = _of_units(units, _condition(filter), place, limit + 1, now, within=_RANGES.get(filter, _ALL))
     rows = _with_the_rest(db, _rows(db, wanted, now)) if filter in LED else _rows(db, wanted, now)
-    counts, oldest = _counts(db, who, units, now)
+    counts, oldest, version = _counts(db, who, units, now)
     more = len(rows) > limit
-    return Page(rows[:limit], counts, oldest, _place_of(rows[limit - 1].flag) if more else None)
+    return Page(rows[:limit], counts, oldest, version, _place_of(rows[limit - 1]) if more else None)
 
 
 def call_list(db: Session, who: Actor, *, now: datetime) -> Sequence[Row]:
-    """Whom the person's units must phone: those who take no messages, do not answer or asked for it; red first, oldest first."""
-    return _rows(db, _of_units(_units(who), Flag.code.in_(TO_CALL), None, CALL_LIST_AT_MOST), now)
+    """Whom the person's units must phone: those who take no messages, do not answer or asked for it; overdue first, red first."""
+    return _rows(db, _of_units(_units(who), Flag.code.in_(TO_CALL), None, CALL_LIST_AT_MOST, now), now)
+
+
+def pulse(db: Session, who: Actor, *, since: datetime, now: datetime) -> Pulse:
+    """How the list of the person's units stands, without reading it: cheap enough to ask every half minute."""
+    ours = Flag.unit_id.in_(_units(who))
+    new = and_(ours, Flag.rank == RANK["red"], Flag.state == "open", Flag.arrived_at > since, _leads())
+    *state, new_red = db.execute(
+        select(*_state(who, ours, now), _number(new)).where(
+            NOT_CLOSED, or_(ours, Flag.claimed_by_id == who.id)
+        )
+    ).one()
+    return Pulse(_version(state), new_red)
+
+
+def _state(who: Actor, ours: ColumnElement[bool], now: datetime) -> list[ColumnElement[Any]]:
+    """What changes when anything changes that the list shows."""
+    return [
+        _number(ours),
+        _number(and_(ours, Flag.respond_by <= now)),
+        _number(and_(ours, Flag.state == "claimed")),
+        _number(Flag.claimed_by_id == who.id),
+        func.max(case((ours, Flag.arrived_at))),
+        func.max(case((ours, Flag.claimed_at))),
+        func.min(case((ours, Flag.respond_by))),
+        func.max(case((ours, Flag.respond_by))),
+    ]
+
+
+def _version(state: Sequence[object]) -> str:
+    return sha256(repr(list(state)).encode()).hexdigest()[:12]
 
 
 def menu_counts(db: Session, who: Actor, now: datetime) -> MenuCounts:
@@ -249,10 +289,29 @@ def _leads() -> ColumnElement[bool]:
 
 
 def _not_closed_in(units: Sequence[UUID]) -> ColumnElement[bool]:
-    return and_(Flag.unit_id.in_(units), _NOT_CLOSED)
+    return and_(Flag.unit_id.in_(units), NOT_CLOSED)
 
 
 Place = tuple[int, datetime, UUID]
+# The list's parts in their order: overdue and red, overdue, red, the rest.
+_ALL = (0, 1, 2, 3)
+_RANGES: dict[Filter, tuple[int, ...]] = {"red": (0, 2), "overdue": (0, 1)}
+
+
+def _overdue(now: datetime) -> ColumnElement[bool]:
+    """The condition that the flag, or another of its case, was to be seen to by now."""
+    other = aliased(Flag)
+    also = exists().where(
+        other.check_in_id == Flag.check_in_id,
+        func.coalesce(other.unit_id, Flag.unit_id) == Flag.unit_id,
+        other.state != literal_column("'closed'"),
+        other.respond_by <= now,
+    )
+    return or_(Flag.respond_by <= now, also)
+
+
+def _part(now: datetime) -> ColumnElement[int]:
+    return case((_overdue(now), Flag.rank), else_=Flag.rank + 2)
 
 
 def _of_units(
@@ -260,30 +319,32 @@ def _of_units(
     condition: ColumnElement[bool] | None,
     place: Place | None,
     limit: int,
-    ranks: Iterable[int] = (0, 1),
+    now: datetime,
+    within: Iterable[int] = _ALL,
 ) -> Select[UUID]:
     """Ids in the order of the list, from `place` on.
 
-    One branch per unit and rank, each a short walk along the partial index: a single condition on (rank, time, id) would make
+    One branch per unit and part, each a short walk along the partial index: a single condition on (part, time, id) would make
     SQLite read all that lies before the place (`deep page` in the tests).
     """
     branches = []
     for unit in units:
-        for rank in ranks:
-            if place and rank < place[0]:
+        for part in within:
+            if place and part < place[0]:
                 continue
-            branch = select(Flag.id, Flag.rank, Flag.opened_at).where(
-                Flag.unit_id == unit, Flag.rank == rank, _NOT_CLOSED
+            late = _overdue(now) if part < 2 else ~_overdue(now)
+            branch = select(Flag.id, literal(part).label("part"), Flag.opened_at).where(
+                Flag.unit_id == unit, Flag.rank == part % 2, NOT_CLOSED, late
             )
             if condition is not None:
                 branch = branch.where(condition)
-            if place and rank == place[0]:
+            if place and part == place[0]:
                 branch = branch.where(Flag.opened_at >= place[1], _later(place))
             branches.append(select(branch.order_by(Flag.opened_at, Flag.id).limit(limit).subquery()))
     if not branches:
         return select(Flag.id).where(literal(False))
     walk = union_all(*branches).subquery()
-    return select(walk.c.id).order_by(walk.c.rank, walk.c.opened_at, walk.c.id).limit(limit)
+    return select(walk.c.id).order_by(walk.c.part, walk.c.opened_at, walk.c.id).limit(limit)
 
 
 def _mine(who: Actor, now: datetime) -> ColumnElement[bool]:
@@ -293,10 +354,10 @@ def _mine(who: Actor, now: datetime) -> ColumnElement[bool]:
 
 
 def _taken_by(who: Actor, place: Place | None, limit: int, now: datetime) -> Select[UUID]:
-    mine = select(Flag.id).where(_mine(who, now), _leads())
+    mine, part = select(Flag.id).where(_mine(who, now), _leads()), _part(now)
     if place:
-        mine = mine.where(or_(Flag.rank > place[0], and_(Flag.rank == place[0], _later(place))))
-    return mine.order_by(Flag.rank, Flag.opened_at, Flag.id).limit(limit)
+        mine = mine.where(or_(part > place[0], and_(part == place[0], _later(place))))
+    return mine.order_by(part, Flag.opened_at, Flag.id).limit(limit)
 
 
 def _later(place: Place) -> ColumnElement[bool]:
@@ -306,16 +367,18 @@ def _later(place: Place) -> ColumnElement[bool]:
 
 
 def _rows(db: Session, wanted: Select[UUID], now: datetime) -> list[Row]:
+    part = _part(now)
     found = db.execute(
-        select(Flag, CheckIn, Measure, Professional)
+        select(Flag, CheckIn, Measure, Professional, part.label("part"))
         .outerjoin(CheckIn, CheckIn.id == Flag.check_in_id)
         .outerjoin(Measure, Measure.id == Flag.measure_id)
         .outerjoin(Professional, Professional.id == written_by(CheckIn.id))
         .where(Flag.id.in_(wanted))
-        .order_by(Flag.rank, Flag.opened_at, Flag.id)
+        .order_by(part, Flag.opened_at, Flag.id)
         .options(
             joinedload(Flag.patient, innerjoin=True).joinedload(Patient.municipality, innerjoin=True),
             joinedload(Flag.unit, innerjoin=True),
+            joinedload(Flag.from_unit),
             joinedload(Flag.claimed_by),
             joinedload(Measure.owner_unit),
         )
@@ -324,7 +387,8 @@ def _rows(db: Session, wanted: Select[UUID], now: datetime) -> list[Row]:
     stays = _latest_stays(db, {raised.patient_id for raised, *_ in found})
     today = local_day(now)
     return [
-        _row(raised, check_in, measure, writer, stays, today) for raised, check_in, measure, writer in found
+        _row(raised, check_in, measure, writer, place < 2, stays, today)
+        for raised, check_in, measure, writer, place in found
     ]
 
 
@@ -336,7 +400,7 @@ def _with_the_rest(db: Session, rows: list[Row]) -> list[Row]:
     for raised, measure in db.execute(
         select(Flag, Measure)
         .outerjoin(Measure, Measure.id == Flag.measure_id)
-        .where(Flag.check_in_id.in_(check_ins), Flag.id.not_in(shown), _NOT_CLOSED)
+        .where(Flag.check_in_id.in_(check_ins), Flag.id.not_in(shown), NOT_CLOSED)
         .order_by(Flag.rank, Flag.opened_at, Flag.id)
     ):
         rest[raised.check_in_id, raised.unit_id].append(Also(raised, measure))
@@ -348,6 +412,7 @@ def _row(
     check_in: CheckIn | None,
     measure: Measure | None,
     writer: Professional | None,
+    overdue: bool,
     stays: dict[UUID, tuple[Stay, Plan]],
     today: date,
 ) -> Row:
@@ -368,41 +433,52 @@ def _row(
         written_by=writer,
         claimed_by=raised.claimed_by,
         unit=raised.unit,
+        overdue=overdue,
     )
 
 
 def _counts(
     db: Session, who: Actor, units: Sequence[UUID], now: datetime
-) -> tuple[dict[str, int], datetime | None]:
+) -> tuple[dict[str, int], datetime | None, str]:
     ours = Flag.unit_id.in_(units)
     mine, lead = _mine(who, now), _leads()
-    all_, mine_, red, silent, undelivered, oldest = db.execute(
+    all_, overdue, mine_, red, silent, undelivered, oldest, *state = db.execute(
         select(
             _number(and_(ours, lead)),
+            _number(and_(ours, lead, _overdue(now))),
             _number(and_(mine, lead)),
             _number(and_(ours, lead, Flag.rank == RANK["red"])),
             _number(and_(ours, Flag.code.in_(SILENT))),
             _number(and_(ours, Flag.code.in_(UNDELIVERED))),
             func.min(case((ours, Flag.opened_at))),
-        ).where(_NOT_CLOSED, or_(ours, Flag.claimed_by_id == who.id))
+            *_state(who, ours, now),
+        ).where(NOT_CLOSED, or_(ours, Flag.claimed_by_id == who.id))
     ).one()
-    counts = {"all": all_, "mine": mine_, "red": red, "silent": silent, "undelivered": undelivered}
-    return counts, oldest
+    counts = {
+        "all": all_,
+        "overdue": overdue,
+        "mine": mine_,
+        "red": red,
+        "silent": silent,
+        "undelivered": undelivered,
+    }
+    return counts, oldest, _version(state)
 
 
 def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.count(case((condition, 1)))
 
 
-def _place_of(raised: Flag) -> str:
-    return f"{raised.rank}.{raised.opened_at.timestamp() * 1_000_000:.0f}.{raised.id.hex}"
+def _place_of(row: Row) -> str:
+    part = row.flag.rank if row.overdue else row.flag.rank + 2
+    return f"{part}.{row.flag.opened_at.timestamp() * 1_000_000:.0f}.{row.flag.id.hex}"
 
 
 def _read_place(after: str | None) -> Place | None:
     try:
-        rank, moment, flag_id = (after or "").split(".")
+        part, moment, flag_id = (after or "").split(".")
         opened_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(moment))
-        return {"0": 0, "1": 1}[rank], opened_at, UUID(flag_id)
+        return {str(one): one for one in _ALL}[part], opened_at, UUID(flag_id)
     except (KeyError, ValueError, OverflowError):
         return None
 
@@ -573,7 +649,7 @@ def _patient_rows(db: Session, ids: Sequence[UUID], today: date) -> list[Patient
         patient_id: number
         for patient_id, number in db.execute(
             select(Flag.patient_id, func.count())
-            .where(Flag.patient_id.in_(ids), _NOT_CLOSED)
+            .where(Flag.patient_id.in_(ids), NOT_CLOSED)
             .group_by(Flag.patient_id)
         )
     }

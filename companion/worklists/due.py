@@ -7,7 +7,7 @@ from types import MappingProxyType
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, contains_eager
 
-from companion.models import CheckIn, Meeting, Message, Patient, Plan
+from companion.models import CheckIn, Flag, Meeting, Message, Patient, Plan
 from companion.use_cases.check_in import give_up_at, remind_at
 
 
@@ -34,6 +34,7 @@ def _moments(db: Session, after: datetime, heard_within: Mapping[str, timedelta]
         ),
         select(func.min(Meeting.starts_at)).where(Meeting.state == "offered", Meeting.starts_at > after),
         select(func.min(Meeting.next_at)).where(Meeting.next_at > after),
+        select(func.min(Flag.next_step_at)).where(Flag.state != "closed", Flag.next_step_at > after),
     )
     for way, within in heard_within.items():
         unheard = select(func.min(Message.settled_at)).where(

@@ -23,12 +23,15 @@ from companion.models import (
 from companion.rules import questionnaire
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
+from companion.use_cases.cases.flag import is_late, late_at
 from companion.use_cases.check_in import BEFORE_ANSWER, POSTPONE_AT_MOST, asks
 
 # For so long "seen by" is news.
 NEWS_FOR = timedelta(days=7)
 # A meeting is shown until it must be over.
 MEETING_LASTS_AT_MOST = timedelta(hours=2)
+# What a person asks for outside a check-in, and waits for.
+ASKED_FOR = ("wants_call", "call_me", "wants_coordinator")
 _NEAREST_FIRST = ("municipal_rehab", "art", "coordinating_unit", "private_rehab", "ward")
 
 
@@ -38,7 +41,7 @@ class Today:
 
     `check_in` is the one asked now; `question_count` how many questions of it are left; `next` the check-in planned after it.
     `by_phone` was answered on the telephone of late. `seen`: flags from their answers that somebody took or closed of late,
-    newest first. `call`: the units to ring, nearest first.
+    newest first. `late`: what we had promised to look at and have not. `call`: the units to ring, nearest first.
     """
 
     patient: Patient
@@ -50,6 +53,7 @@ class Today:
     measures: Sequence[Measure]
     call: Sequence[Unit]
     seen: Sequence[Flag]
+    late: Flag | None
     by_phone: CheckIn | None
 
 
@@ -62,6 +66,7 @@ def today(db: Session, who: Actor, *, now: datetime) -> Today:
     phoned = [one for one in check_ins if any(answer.by_kind == "professional" for answer in one.answers)]
     current = asked[-1] if asked else None
     mine = measures(db, who)
+    news = _news(db, patient, now)
     return Today(
         patient=patient,
         check_in=current,
@@ -71,7 +76,8 @@ def today(db: Session, who: Actor, *, now: datetime) -> Today:
         meeting=_next_meeting(db, patient, now),
         measures=mine,
         call=call,
-        seen=_seen(db, patient, now),
+        seen=[one for one in news if not is_late(one, now)],
+        late=next((one for one in news if is_late(one, now)), None),
         by_phone=next((one for one in reversed(phoned) if one.state == "answered"), None),
     )
 
@@ -176,17 +182,19 @@ def _next_meeting(db: Session, patient: Patient, now: datetime) -> Meeting | Non
     )
 
 
-def _seen(db: Session, patient: Patient, now: datetime) -> Sequence[Flag]:
+def _news(db: Session, patient: Patient, now: datetime) -> Sequence[Flag]:
+    """What somebody has seen of late, newest first, and what nobody has seen in time, the gravest first."""
+    answered = and_(Flag.check_in_id.is_not(None), Flag.code.not_in(BEFORE_ANSWER))
+    seen = and_(
+        answered,
+        Flag.claimed_by_id.is_not(None),
+        or_(Flag.claimed_at > now - NEWS_FOR, Flag.closed_at > now - NEWS_FOR),
+    )
+    late = and_(or_(answered, Flag.code.in_(ASKED_FOR)), late_at(now))
     return db.scalars(
         select(Flag)
-        .where(
-            Flag.patient_id == patient.id,
-            Flag.check_in_id.is_not(None),
-            Flag.code.not_in(BEFORE_ANSWER),
-            Flag.claimed_by_id.is_not(None),
-            or_(Flag.claimed_at > now - NEWS_FOR, Flag.closed_at > now - NEWS_FOR),
-        )
-        .order_by(Flag.claimed_at.desc(), Flag.id)
+        .where(Flag.patient_id == patient.id, or_(seen, late))
+        .order_by(Flag.claimed_at.desc(), Flag.rank, Flag.opened_at, Flag.id)
         .options(joinedload(Flag.claimed_by), joinedload(Flag.unit))
         .execution_options(populate_existing=True)
     ).all()

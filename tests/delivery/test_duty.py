@@ -78,6 +78,8 @@ def test_nobody_is_told_of_a_unit_without_choices_or_of_what_can_wait(
     ward: SmallWard, dispatcher: Dispatcher, kari: Patient
 ) -> None:
     colleague(ward)
+    siri = ward.colleague("Siri Myhre", "tromso-rehab")
+    ward.db.add(Membership(professional_id=siri.id, unit_id=ward.units["tromso-rehab"].id, role="staff"))
     raised(ward, kari, at(0), "high_pain", "amber")
     flag.raise_flag(
         ward.db, kari, code="wants_contact", level="red", unit=ward.units["tromso-rehab"], now=at(0)
@@ -107,15 +109,11 @@ def test_a_case_is_told_once_for_each_step(ward: SmallWard, dispatcher: Dispatch
     colleague(ward)
     case = raised(ward, kari, at(0))
     tick(ward, dispatcher, at(0))
-    for minute in (30, 45):
-        telling.tell(ward.db, case, "raised", now=at(0, 10, minute))
-        telling.tell(ward.db, case, "soon_overdue", now=at(0, 10, minute))
-        tick(ward, dispatcher, at(0, 10, minute))
-    for hour, step in ((12, "unit"), (13, "unit"), (14, "ward")):
-        telling.tell(ward.db, case, "overdue", now=at(0, hour), step=step)
-        tick(ward, dispatcher, at(0, hour))
-    overdue = "En sak i Følge er over tiden."
-    assert received(ward) == ["Ny hastesak i Følge.", "En sak i Følge må ses snart.", overdue, overdue]
+    telling.tell(ward.db, case, "raised", now=at(0, 11))
+    for now in (at(0, 13), at(0, 13, 20), at(0, 15), at(0, 15, 20), at(1, 9), at(1, 13)):
+        tick(ward, dispatcher, now)
+    soon, overdue = "En sak i Følge må ses snart.", "En sak i Følge er over tiden."
+    assert received(ward) == ["Ny hastesak i Følge.", soon, overdue]
 
 
 def test_nobody_is_told_of_a_case_already_seen(

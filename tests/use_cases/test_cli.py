@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -186,11 +187,29 @@ def test_audit_export_and_erase(ready: Run, db: Session, engine: Engine, tmp_pat
     assert (broken.returncode, broken.stdout) == (1, "Broken at event 2.\n")
 
 
-def test_doctor_is_content(ready: Run) -> None:
+def test_doctor_is_content_when_somebody_is_at_work_in_every_unit(ready: Run) -> None:
+    told = ready("doctor")
+    assert (told.returncode, told.stderr) == (1, "")
+    assert "FAIL  units: nobody is at work in post3" in told.stdout
+    number = make_synthetic(date(1991, 3, 12), 0)
+    ready(
+        "professional",
+        "add",
+        "--name",
+        "Sofia Berg",
+        "--national-id",
+        number,
+        "--title",
+        "sykepleier",
+        "--unit",
+        "post3",
+    )
     told = ready("doctor")
     assert (told.returncode, told.stderr) == (0, "")
-    assert "nobody works yet in post3" in told.stdout
     assert "FAIL" not in told.stdout
+    for gone, is_gone in ((("away", "--until", "2199-01-01"), 1), (("back",), 0), (("leave",), 1)):
+        assert ready("professional", *gone, "--national-id", number).returncode == 0
+        assert ready("doctor").returncode == is_gone
 
 
 def test_doctor_says_what_to_do(run: Run, engine: Engine) -> None:

@@ -15,7 +15,7 @@ from companion.errors import NotAllowed, NotFound
 from companion.models import Flag, Meeting, Message, Participant, Patient
 from companion.rules.access import Actor
 from companion.use_cases import check_in
-from companion.use_cases.cases import flag
+from companion.use_cases.cases import flag, promise
 from companion.worklists import desk
 from tests.use_cases.small_ward import SmallWard, at, measure_id, themselves
 
@@ -215,7 +215,7 @@ def test_the_counts_are_what_the_filters_show(db: Session, ward: SmallWard, joha
     for filter in desk.FILTERS:
         page = worklists.worklist(db, johan, filter=filter, now=at(8))
         assert len(page.rows) == page.counts[filter] > 0, filter
-    assert page.counts == {"all": 10, "mine": 1, "red": 4, "silent": 5, "undelivered": 5}
+    assert page.counts == {"all": 10, "overdue": 10, "mine": 1, "red": 4, "silent": 5, "undelivered": 5}
     assert worklists.menu_counts(db, johan, at(8)).worklist == 10
 
 
@@ -271,7 +271,7 @@ def test_the_worklist_walks_the_partial_index(
     page = worklists.worklist(db, johan, limit=50, now=at(8))
     for after in (None, page.next):
         place = desk._read_place(after)
-        walk = desk._of_units(sorted(johan.unit_ids), None, place, 51).compile(
+        walk = desk._of_units(sorted(johan.unit_ids), None, place, 51, at(8)).compile(
             db.connection(), compile_kwargs={"render_postcompile": True}
         )
         explain = "EXPLAIN " if backend == "postgresql" else "EXPLAIN QUERY PLAN "
@@ -399,6 +399,12 @@ def test_the_clock_stops_where_something_happens(db: Session, ward: SmallWard, j
     db.flush()
     assert worklists.next_due(db, at(8)) == at(10)
     check_in.give_up_due(db, at(10))
+    # The ward is told that the time to look at the silence is nearly up, then that it is.
+    assert worklists.next_due(db, at(10)) == at(15, 13)
+    promise.climb_due(db, at(15, 13))
+    assert worklists.next_due(db, at(15, 13)) == at(15, 15)
+    db.query(Flag).one().state = "closed"
+    db.flush()
     assert worklists.next_due(db, at(10)) == at(20)
     assert worklists.next_due(db, at(20)) == at(30)
 

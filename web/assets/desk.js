@@ -3,3 +3,4 @@ import "htmx.org";
 import "./parts/keys.js";
 import "./parts/fetched.js";
 import "./parts/forms.js";
+import "./parts/fresh.js";

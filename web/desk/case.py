@@ -38,7 +38,7 @@ from web.house.words import _
 
 router = new_router()
 
-FlagVerb = Literal["claim", "release", "note", "contact", "close", "move"]
+FlagVerb = Literal["claim", "release", "note", "contact", "close", "move", "renew"]
 Doing = Callable[[], object]
 _A_DAY = timedelta(days=1)
 SHOWN_LETTERS = 3
@@ -112,7 +112,7 @@ def case(patient_id: UUID, desk: At) -> HTMLResponse:
 @router.post("/staff/flags/{flag_id}/{verb}")
 @access("professional", Level.high, patient_data=True)
 def handle_flag(flag_id: UUID, verb: FlagVerb, desk: At) -> Response:
-    """Takes, puts back, notes, records a call, closes or moves a flag."""
+    """Takes, puts back, notes, records a call, closes, moves or gives more time to a flag."""
     found = flag.find(desk.db, desk.who, flag_id, now=desk.now)
     patient_id = found.patient_id
     back = "/staff" if verb in ("close", "move") else f"/staff/patients/{patient_id}#flag-{flag_id}"
@@ -140,11 +140,14 @@ def _do_flag(desk: Desk, flag_id: UUID, verb: FlagVerb) -> None:
         flag.contact(db, who, flag_id, how, posted.get("reached") == "yes", text, now=now)
     elif verb == "close":
         flag.close(db, who, flag_id, posted.get("outcome", ""), text, now=now)
+    elif verb == "renew":
+        day = read_date(posted.get("until", ""))
+        flag.renew(db, who, flag_id, day, posted.get("reason", ""), now=now)
     else:
         unit = _uuid(posted.get("unit", ""))
         if unit is None:
             raise Invalid({"unit": "missing"})
-        flag.move(db, who, flag_id, unit, now=now)
+        flag.move(db, who, flag_id, unit, posted.get("reason", ""), now=now)
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------------
@@ -303,12 +306,14 @@ def _case_of(
 
     rest = [one for one in flags if one is not lead and _same_case(one) == _same_case(lead)]
     events = (event for one in (lead, *rest) for event in one.events if event.kind in ("note", "contact"))
-    own = (event for event in lead.events if event.kind in ("moved", "released"))
+    own = (event for event in lead.events if event.kind in ("moved", "released", "renewed"))
     return {
         "flag": lead,
         "what": words(lead),
         "also": [words(one) for one in rest],
         "step": say.next_step(lead),
+        "came_here": say.came_here(lead),
+        "overdue": min(one.respond_by for one in (lead, *rest)) <= say.now,
         "mine": lead.claimed_by_id == who.id,
         "ours": lead.unit_id in who.unit_ids,
         "done": sorted((*events, *own), key=lambda event: event.at),

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
@@ -31,6 +31,7 @@ router = new_router()
 
 FILTERS: tuple[tuple[Filter, str], ...] = (
     ("all", _("Alle")),
+    ("overdue", _("Over fristen")),
     ("mine", _("Mine")),
     ("red", _("Rødt")),
     ("silent", _("Stille")),
@@ -75,15 +76,49 @@ def worklist(
     show: Filter = "all",
     after: str = "",
 ) -> HTMLResponse:
-    """Red first, oldest first."""
+    """Overdue first, red first, oldest first."""
+    post = letters.banner(worklists.standing(db, now, house.ways.by_receipt), say, house.ways)
+    shown = _worklist(db, who, now, say, seen, show, after)
+    return page("desk/worklist.html", post=post, since=_stamp(now), new_red=0, **shown)
+
+
+@router.get("/staff/fresh")
+@access("professional", Level.high, patient_data=True)
+def fresh(
+    db: Db,
+    who: Who,
+    now: Now,
+    page: Page,
+    say: Say,
+    seen: Seen,
+    show: Filter = "all",
+    known: str = "",
+    since: int = 0,
+) -> Response:
+    """For a list that stays open: its time while nothing has changed, else the list, and how many red cases are new."""
+    opened = datetime.fromtimestamp(min(max(since, 0), _stamp(now)), tz=now.tzinfo)
+    found = worklists.pulse(db, who, since=opened, now=now)
+    if found.version == known:
+        return Response(status_code=204, headers={"X-Fresh": pages.say_clock(now, lang=say.lang)})
+    shown = _worklist(db, who, now, say, seen, show, "")
+    return page("desk/_fresh.html", since=_stamp(opened), new_red=found.new_red, **shown)
+
+
+def _stamp(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _worklist(
+    db: Session, who: Actor, now: datetime, say: Sentences, seen: Audit, show: Filter, after: str
+) -> dict[str, Any]:
+    """A page of the list, and what stands around it."""
     found = worklists.worklist(db, who, filter=show, after=after or None, now=now)
     seen.each((row.patient.id for row in found.rows), "worklist.read", f"cases:{len(found.rows)}")
-    return page(
-        "desk/worklist.html",
-        post=letters.banner(worklists.standing(db, now, house.ways.by_receipt), say, house.ways),
-        lines=_lines(db, found.rows, who.id, say, now),
-        counts=found.counts,
-        filters=[
+    return {
+        "lines": _lines(db, found.rows, who.id, say, now),
+        "counts": found.counts,
+        "version": found.version,
+        "filters": [
             {
                 "href": f"/staff?show={key}",
                 "word": say(word),
@@ -92,11 +127,11 @@ def worklist(
             }
             for key, word in FILTERS
         ],
-        oldest=(local_day(now) - local_day(found.oldest)).days if found.oldest else None,
-        show=show,
-        first=not after,
-        next=f"/staff?show={show}&after={found.next}" if found.next else None,
-    )
+        "oldest": (local_day(now) - local_day(found.oldest)).days if found.oldest else None,
+        "show": show,
+        "first": not after,
+        "next": f"/staff?show={show}&after={found.next}" if found.next else None,
+    }
 
 
 @router.get("/staff/calls")
@@ -206,8 +241,8 @@ def _lines(db: Session, rows: Sequence[Row], me: UUID | None, say: Sentences, no
 
 
 def _why(row: Row, relative: Grant | None, say: Sentences) -> list[str]:
-    """What is known beside the reason: due date and owner, what helps, a relative who may be asked."""
-    facts = []
+    """What is known beside the reason: how it came here, due date and owner, what helps, a relative who may be asked."""
+    facts = [said] if (said := say.came_here(row.flag)) else []
     if row.measure:
         facts += [f"{say.due(row.measure)}.", say(_("Ansvar: %(who)s."), who=say.owner(row.measure))]
     if row.answered and row.written_by:

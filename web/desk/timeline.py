@@ -8,7 +8,7 @@ from companion.rules.questionnaire import Item, Value
 from companion.use_cases.messages.again import SENT_AGAIN
 from companion.worklists.patient_case import Case, Entry
 from web.desk.words import Sentences
-from web.desk.words.cases import OUTCOMES
+from web.desk.words.cases import OUTCOMES, RUNGS
 from web.desk.words.letters import MESSAGE_KINDS, MESSAGE_STATES
 from web.desk.words.meetings import ANSWERS, MEETING_OUTCOMES
 from web.desk.words.plans import PLAN_EVENTS, PLAN_REASONS
@@ -28,8 +28,16 @@ _FLAGS = {
     "released": (_("La saken tilbake"), "back"),
     "note": (_("Skrev et notat"), "note"),
     "moved": (_("Flyttet saken til %(text)s"), "forward"),
+    "renewed": (_("Ga saken ny frist"), "calendar"),
     "closed": (_("Avsluttet saken: %(outcome)s"), "ok"),
 }
+# What happened by itself: nobody's name stands beside it.
+_BY_ITSELF = {
+    ("opened", "nobody"): _("Ingen er på jobb ved %(to)s. Saken gikk videre"),
+    ("moved", "nobody"): _("Ingen er på jobb lenger. Saken gikk videre til %(to)s"),
+    ("released", "away"): _("Den som hadde saken, er ikke på jobb. Saken er lagt tilbake"),
+}
+_SOON = _("Fristen går snart ut. %(to)s har saken")
 _MEETINGS = {
     "offered": (_("Videomøte tilbudt: %(when)s"), "meetings"),
     "moved": (_("Videomøtet ble flyttet"), "meetings"),
@@ -125,6 +133,8 @@ def _flag(case: Case, entry: Entry, kind: str, by: str, say: Sentences) -> Happe
     assert flag is not None
     titles = {measure.id: measure.title for measure in case.measures}
     what = say.flag(flag, titles.get(flag.measure_id) if flag.measure_id else None)
+    if by_itself := _by_itself(entry, kind, say):
+        return Happening(entry.at, "wait", by_itself, by=what, tone="wait")
     if kind == "opened":
         tone = "red" if flag.level == "red" else "wait"
         return Happening(entry.at, "worklist", what, by=flag.unit.name, tone=tone)
@@ -142,6 +152,13 @@ def _flag(case: Case, entry: Entry, kind: str, by: str, say: Sentences) -> Happe
         tone="ok" if kind == "closed" else "",
         quote="" if moved else entry.text or "",
     )
+
+
+def _by_itself(entry: Entry, kind: str, say: Sentences) -> str | None:
+    """The sentence for what nobody did; None for what somebody did, and for a case that came as it should."""
+    why = entry.reason or ""
+    said = RUNGS.get(why) if kind == "overdue" else _SOON if kind == "soon" else _BY_ITSELF.get((kind, why))
+    return say(said, to=entry.text or "") if said else None
 
 
 def _state(message: Message) -> str:

@@ -320,7 +320,7 @@ def _ending(found: check_in.Ending, *, opened: datetime, watched: bool = True) -
 def _version(found: check_in.Ending) -> str:
     """Changes when somebody has seen or closed something."""
     told = "|".join(
-        f"{step.unit.id}{step.state}{step.who.id if step.who else ''}{step.respond_by}{step.outcome}"
+        f"{step.unit.id}{step.state}{step.who.id if step.who else ''}{step.respond_by}{step.late}{step.outcome}"
         for step in found.steps
     )
     return hashlib.sha256(told.encode()).hexdigest()[:12]

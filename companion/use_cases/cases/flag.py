@@ -5,19 +5,26 @@ from datetime import date, datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from companion.errors import Conflict, Invalid, NotAllowed, NotFound
-from companion.models import CheckIn, Flag, FlagEvent, Measure, Message, Patient, PatientUnit, Stay, Unit
+from companion.models import CheckIn, Flag, FlagEvent, Measure, Message, Patient, PatientUnit, Unit
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
+from companion.rules.promises import follow_up_by, next_step_at, renewed_until, soon_at
 from companion.rules.triage import RANK, Level, respond_by
-from companion.use_cases.cases import duty
+from companion.use_cases.cases import told
+from companion.use_cases.cases.owner import unit_for, ward_of
 
 OUTCOMES = ("helped", "measure_started", "referred", "advice", "no_contact", "not_needed")
+_SAID_ON_EACH = ("moved",)
 CONTACTS = ("phone", "video", "visit", "letter", "other")
 LONGEST_NOTE = 2000
+# Why a case came to a unit by itself, or was put back.
+NOBODY, OVERDUE, AWAY = "nobody", "overdue", "away"
+# Written out, not bound: only then can the database see that a partial index holds all that is wanted.
+NOT_CLOSED = Flag.state != literal_column("'closed'")
 _KINDS_OF_OWNER = {
     "hospital": ("ward",),
     "ward": ("ward",),
@@ -42,7 +49,10 @@ def raise_flag(
     quote: str | None = None,
     params: dict[str, Any] | None = None,
 ) -> Flag:
-    """Puts something before a unit. While the same thing is not closed, that flag is returned and nothing is added."""
+    """Puts something before a unit. While the same thing is not closed, that flag is returned and nothing is added.
+
+    A unit in which nobody is at work has no case: the next one has it.
+    """
     same = db.scalars(
         select(Flag).where(
             Flag.patient_id == patient.id,
@@ -55,9 +65,11 @@ def raise_flag(
     ).first()
     if same:
         return same
+    owner = unit_for(db, patient, unit, now)
+    seen_by = respond_by(cast(Level, level), now)
     flag = Flag(
         patient_id=patient.id,
-        unit_id=unit.id,
+        unit_id=owner.id,
         check_in_id=check_in.id if check_in else None,
         measure_id=measure.id if measure else None,
         message_id=message.id if message else None,
@@ -67,13 +79,16 @@ def raise_flag(
         quote=quote,
         params=params or {},
         opened_at=now,
-        respond_by=respond_by(cast(Level, level), now),
+        respond_by=seen_by,
+        promised_by=seen_by,
+        next_step_at=soon_at(seen_by),
+        arrived_at=now,
+        from_unit_id=None if owner is unit else unit.id,
+        because=None if owner is unit else NOBODY,
     )
-    flag.events.append(FlagEvent(kind="opened", at=now))
     db.add(flag)
     db.flush()
-    if level == "red":
-        duty.tell(db, flag, "raised", now=now)
+    told.tell(db, flag, "opened", now, why=flag.because, to=None if owner is unit else unit.name)
     return flag
 
 
@@ -97,17 +112,10 @@ def owner_unit(db: Session, patient: Patient, owner_kind: str, measure: Measure 
         for unit in following:
             if unit.kind == kind:
                 return unit
-    return _ward(db, patient)
-
-
-def _ward(db: Session, patient: Patient) -> Unit:
-    return db.scalars(
-        select(Unit)
-        .join(Stay, Stay.ward_id == Unit.id)
-        .where(Stay.patient_id == patient.id)
-        .order_by(Stay.state != "open", Stay.discharged_on.desc(), Stay.created_at.desc())
-        .limit(1)
-    ).one()
+    ward = ward_of(db, patient)
+    if ward is None:
+        raise NotFound("ward")
+    return ward
 
 
 def follows(who: Actor, patient_id: Any, on: date) -> ColumnElement[bool]:
@@ -128,19 +136,28 @@ def claim(db: Session, who: Actor, flag_id: UUID, *, now: datetime) -> Flag:
     """Takes the case; again: no change. Of two colleagues one gets it, the other is told who in `Conflict("claimed")`.
 
     A case is the flags that came of the same answers to the same unit: one person, one call, so one colleague takes them all.
+    By when it is to be seen to stays as it was.
     """
     flag = find(db, who, flag_id, now=now)
-    taken = _change(db, flag, Flag.state == "open", state="claimed", claimed_by_id=who.id, claimed_at=now)
+    taken = change(
+        db,
+        flag,
+        Flag.state == "open",
+        state="claimed",
+        claimed_by_id=who.id,
+        claimed_at=now,
+        **_seen(who, now),
+    )
     if not taken and (flag.claimed_by_id != who.id or flag.state == "closed"):
         raise _somebody_was_first(flag)
-    _note_events(db, taken, who, "claimed", now)
+    note_events(db, taken, who, "claimed", now)
     return flag
 
 
 def release(db: Session, who: Actor, flag_id: UUID, *, now: datetime) -> Flag:
     """Puts a case back for the others. A colleague's too, within the unit that owns it: people fall ill, cases must not lie."""
     flag = find(db, who, flag_id, now=now)
-    freed = _change(
+    freed = change(
         db,
         flag,
         and_(Flag.state == "claimed", or_(Flag.claimed_by_id == who.id, Flag.unit_id.in_(who.unit_ids))),
@@ -150,7 +167,7 @@ def release(db: Session, who: Actor, flag_id: UUID, *, now: datetime) -> Flag:
     )
     if not freed and flag.state != "open":
         raise _somebody_was_first(flag)
-    _note_events(db, freed, who, "released", now)
+    note_events(db, freed, who, "released", now)
     return flag
 
 
@@ -163,12 +180,23 @@ def note(db: Session, who: Actor, flag_id: UUID, text: str, *, now: datetime) ->
 def contact(
     db: Session, who: Actor, flag_id: UUID, how: str, reached: bool, text: str = "", *, now: datetime
 ) -> FlagEvent:
-    """Records an attempt to reach the patient: `how` of `CONTACTS`; the outcome is `phone:reached`, `phone:missed` …"""
+    """Records an attempt to reach the patient: `how` of `CONTACTS`; the outcome is `phone:reached`, `phone:missed` …
+
+    Somebody who was reached has been seen to, and is to be again within some days; an attempt alone keeps no promise.
+    """
     if how not in CONTACTS:
         raise Invalid({"how": "unknown"})
     written = _checked_text(text)
     flag = find(db, who, flag_id, now=now)
     outcome = f"{how}:{'reached' if reached else 'missed'}"
+    if reached:
+        change(
+            db,
+            flag,
+            Flag.state != "closed",
+            **_due_anew(max(flag.respond_by, follow_up_by(now))),
+            **_seen(who, now),
+        )
     return _note_event(db, flag, who, "contact", now, outcome=outcome, text=written)
 
 
@@ -181,26 +209,79 @@ def close(db: Session, who: Actor, flag_id: UUID, outcome: str, text: str = "", 
         raise Invalid({"outcome": "unknown" if outcome else "missing"})
     written = _checked_text(text)
     flag = find(db, who, flag_id, now=now)
-    mine = or_(Flag.state == "open", and_(Flag.state == "claimed", Flag.claimed_by_id == who.id))
-    closed = _change(
+    closed = change(
         db,
         flag,
-        mine,
+        _in_hand(who),
         state="closed",
         closed_at=now,
         outcome=outcome,
         claimed_by_id=who.id,
         claimed_at=func.coalesce(Flag.claimed_at, now),
+        **_seen(who, now),
     )
     if not closed and (flag.state, flag.claimed_by_id, flag.outcome) != ("closed", who.id, outcome):
         raise _somebody_was_first(flag)
-    _note_events(db, closed, who, "closed", now, outcome=outcome, text=written)
+    note_events(db, closed, who, "closed", now, outcome=outcome, text=written)
     return flag
 
 
-def move(db: Session, who: Actor, flag_id: UUID, unit_id: UUID, *, now: datetime) -> Flag:
-    """Hands the case to another unit that follows the patient; there it is open, and the time to answer starts anew."""
+def move(db: Session, who: Actor, flag_id: UUID, unit_id: UUID, reason: str = "", *, now: datetime) -> Flag:
+    """Hands the case to another unit that follows the patient, with somebody at work; there it is open.
+
+    By when it is to be seen stays as it was, unless a `reason` is given why the time begins anew.
+    """
     flag = find(db, who, flag_id, now=now)
+    why = _checked_text(reason, field="reason")
+    unit = _may_own(db, flag, unit_id, now)
+    moved = change(
+        db,
+        flag,
+        _in_hand(who),
+        **lies_with(unit, now),
+        **(_due_anew(respond_by(cast(Level, flag.level), now)) if why else _climbs_from_here(flag, now)),
+    )
+    if not moved:
+        raise _somebody_was_first(flag)
+    note_events(db, moved, who, "moved", now, text=unit.name)
+    if why:
+        note_events(db, moved, who, "renewed", now, text=why)
+    return flag
+
+
+def renew(db: Session, who: Actor, flag_id: UUID, day: date | None, reason: str, *, now: datetime) -> Flag:
+    """Gives the case until 15.00 on another working day, at most 30 days ahead, for a reason. Raises `Invalid`."""
+    until = renewed_until(day, now) if day else None
+    problems: dict[str, str] = {}
+    if until is None:
+        problems["until"] = "not_a_time_limit" if day else "missing"
+    if not reason.strip():
+        problems["reason"] = "missing"
+    if problems or until is None:
+        raise Invalid(problems)
+    why = _checked_text(reason, field="reason")
+    flag = find(db, who, flag_id, now=now)
+    renewed = change(db, flag, _in_hand(who), **_due_anew(until))
+    if not renewed:
+        raise _somebody_was_first(flag)
+    note_events(db, renewed, who, "renewed", now, text=why)
+    return flag
+
+
+def lies_with(unit: Unit, now: datetime) -> dict[str, Any]:
+    """A case that has just come to a unit and waits there for somebody."""
+    return {
+        "unit_id": unit.id,
+        "state": "open",
+        "claimed_by_id": None,
+        "claimed_at": None,
+        "arrived_at": now,
+        "from_unit_id": None,
+        "because": None,
+    }
+
+
+def _may_own(db: Session, flag: Flag, unit_id: UUID, now: datetime) -> Unit:
     today = local_day(now)
     unit = db.scalars(
         select(Unit)
@@ -214,21 +295,45 @@ def move(db: Session, who: Actor, flag_id: UUID, unit_id: UUID, *, now: datetime
     ).one_or_none()
     if unit is None:
         raise Invalid({"unit": "not_following"})
-    mine = or_(Flag.state == "open", and_(Flag.state == "claimed", Flag.claimed_by_id == who.id))
-    moved = _change(
-        db,
-        flag,
-        mine,
-        unit_id=unit.id,
-        state="open",
-        claimed_by_id=None,
-        claimed_at=None,
-        respond_by=respond_by(cast(Level, flag.level), now),
-    )
-    if not moved:
-        raise _somebody_was_first(flag)
-    _note_events(db, moved, who, "moved", now, text=unit.name)
-    return flag
+    if unit_for(db, flag.patient, unit, now) is not unit:
+        raise Invalid({"unit": "nobody_there"})
+    return unit
+
+
+def _in_hand(who: Actor) -> ColumnElement[bool]:
+    """The condition that the case is nobody's, or the person's own."""
+    return or_(Flag.state == "open", and_(Flag.state == "claimed", Flag.claimed_by_id == who.id))
+
+
+def _climbs_from_here(flag: Flag, now: datetime) -> dict[str, Any]:
+    """The time stays; a case that is overdue already climbs on from the people who have it now."""
+    if now < flag.respond_by:
+        return {}
+    return {"rung": "unit", "next_step_at": next_step_at(flag.level, now)}
+
+
+def _due_anew(until: datetime) -> dict[str, Any]:
+    return {"respond_by": until, "rung": "", "next_step_at": soon_at(until)}
+
+
+def _seen(who: Actor, now: datetime) -> dict[str, Any]:
+    """Who saw it first, and when."""
+    return {
+        "seen_at": func.coalesce(Flag.seen_at, now),
+        "seen_by_id": func.coalesce(Flag.seen_by_id, who.id),
+    }
+
+
+def is_late(flag: Flag, now: datetime) -> bool:
+    """Whether what the person was promised has passed and nobody is at it: never seen, or put back and left lying."""
+    unseen = flag.seen_at is None and flag.promised_by <= now
+    return flag.state == "open" and (unseen or flag.respond_by <= now)
+
+
+def late_at(now: datetime) -> ColumnElement[bool]:
+    """The same as a condition."""
+    unseen = and_(Flag.seen_at.is_(None), Flag.promised_by <= now)
+    return and_(Flag.state == "open", or_(unseen, Flag.respond_by <= now))
 
 
 def no_longer_needed(db: Session, check_in: CheckIn, codes: Collection[str], *, now: datetime) -> None:
@@ -260,15 +365,23 @@ def find(db: Session, who: Actor, flag_id: UUID, *, now: datetime) -> Flag:
     return flag
 
 
-def _change(db: Session, flag: Flag, condition: ColumnElement[bool], **values: Any) -> list[UUID]:
+def change(
+    db: Session,
+    flag: Flag,
+    condition: ColumnElement[bool],
+    *,
+    rest: ColumnElement[bool] | None = None,
+    **values: Any,
+) -> list[UUID]:
     """Changes the flag only if the condition still holds in the database, and with it the rest of its case where it holds.
 
-    The ids that were changed, none when the flag itself was not; the object is fresh afterwards either way.
+    `rest` is another condition for the rest. The ids that were changed, none when the flag itself was not; the object is fresh
+    afterwards either way.
     """
-    rest = and_(Flag.check_in_id == flag.check_in_id, Flag.unit_id == flag.unit_id, Flag.id != flag.id)
+    same = and_(Flag.check_in_id == flag.check_in_id, Flag.unit_id == flag.unit_id, Flag.id != flag.id)
     changed = _update(db, and_(Flag.id == flag.id, condition), values)
     if changed and flag.check_in_id:
-        changed += _update(db, and_(rest, condition), values)
+        changed += _update(db, and_(same, condition if rest is None else rest), values)
     db.refresh(flag)
     return changed
 
@@ -291,10 +404,10 @@ def _somebody_was_first(flag: Flag) -> Conflict:
     return Conflict(flag.state, who=flag.claimed_by.name if flag.claimed_by else None)
 
 
-def _note_events(
+def note_events(
     db: Session,
     flag_ids: list[UUID],
-    who: Actor,
+    who: Actor | None,
     kind: str,
     now: datetime,
     *,
@@ -303,8 +416,12 @@ def _note_events(
 ) -> None:
     """The same on every flag of a case; the words are written once."""
     for place, flag_id in enumerate(flag_ids):
-        words = None if place and kind != "moved" else text
-        db.add(FlagEvent(flag_id=flag_id, kind=kind, at=now, by_id=who.id, outcome=outcome, text=words))
+        words = text if not place or kind in _SAID_ON_EACH else None
+        db.add(
+            FlagEvent(
+                flag_id=flag_id, kind=kind, at=now, by_id=who.id if who else None, outcome=outcome, text=words
+            )
+        )
     db.flush()
 
 
@@ -324,10 +441,10 @@ def _note_event(
     return event
 
 
-def _checked_text(text: str, *, required: bool = False) -> str | None:
+def _checked_text(text: str, *, required: bool = False, field: str = "text") -> str | None:
     written = text.strip()
     if required and not written:
-        raise Invalid({"text": "missing"})
+        raise Invalid({field: "missing"})
     if len(written) > LONGEST_NOTE:
-        raise Invalid({"text": "too_long"})
+        raise Invalid({field: "too_long"})
     return written or None

@@ -21,7 +21,11 @@ from companion.use_cases.messages import message
 
 @dataclass(frozen=True)
 class Step:
-    """What one unit does about the answers: the flags it has in one state. `who` is set when somebody took or closed them."""
+    """What one unit does about the answers: the flags it has in one state. `who` is set when somebody took or closed them.
+
+    `seen_by`, `seen_at`: the first who saw it. `late`: what was promised has passed and nobody is at it; `seen_late`: it was
+    seen, but after the time we had promised.
+    """
 
     unit: Unit
     who: Professional | None
@@ -29,6 +33,9 @@ class Step:
     level: str
     respond_by: datetime
     seen_at: datetime | None
+    seen_by: Professional | None
+    late: bool
+    seen_late: bool
     closed_at: datetime | None
     outcome: str | None
     flags: tuple[Flag, ...]
@@ -75,14 +82,19 @@ def ending(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
             .where(
                 Flag.check_in_id == check_in.id, Flag.message_id.is_(None), Flag.code.not_in(BEFORE_ANSWER)
             )
-            .options(joinedload(Flag.unit), joinedload(Flag.claimed_by), joinedload(Flag.events))
+            .options(
+                joinedload(Flag.unit),
+                joinedload(Flag.claimed_by),
+                joinedload(Flag.seen_by),
+                joinedload(Flag.events),
+            )
             .order_by(Flag.rank, Flag.opened_at, Flag.id)
             .execution_options(populate_existing=True)
         )
         .unique()
         .all()
     )
-    steps = _steps(flags)
+    steps = _steps(flags, now)
     waiting = [step for step in steps if step.state != "closed"]
     asking = asking_of(db, check_in)
     phoned_by = who_phoned(check_in)
@@ -99,23 +111,27 @@ def ending(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
     )
 
 
-def _steps(flags: Sequence[Flag]) -> tuple[Step, ...]:
+def _steps(flags: Sequence[Flag], now: datetime) -> tuple[Step, ...]:
     """One step per unit and person who has it, the gravest first."""
     together: dict[tuple[UUID, UUID | None, str], list[Flag]] = {}
     for raised in flags:
         together.setdefault((raised.unit_id, raised.claimed_by_id, raised.state), []).append(raised)
-    return tuple(_step(group) for group in together.values())
+    return tuple(_step(group, now) for group in together.values())
 
 
-def _step(group: Sequence[Flag]) -> Step:
+def _step(group: Sequence[Flag], now: datetime) -> Step:
     first = group[0]
+    seen = min((one for one in group if one.seen_at), key=lambda one: required(one.seen_at), default=None)
     return Step(
         unit=first.unit,
         who=first.claimed_by,
         state=first.state,  # type: ignore[arg-type]
         level=first.level,
         respond_by=min(one.respond_by for one in group),
-        seen_at=min((one.claimed_at for one in group if one.claimed_at), default=None),
+        seen_at=seen.seen_at if seen else None,
+        seen_by=seen.seen_by if seen else None,
+        late=any(flag.is_late(one, now) for one in group),
+        seen_late=any(one.seen_at is not None and one.seen_at > one.promised_by for one in group),
         closed_at=max((one.closed_at for one in group if one.closed_at), default=None),
         outcome=first.outcome,
         flags=tuple(group),

@@ -11,7 +11,7 @@ from companion.clock import FixedClock
 from companion.models import Answer, CheckIn, Flag
 from companion.rules.access import Level
 from companion.use_cases import check_in
-from companion.use_cases.cases import flag
+from companion.use_cases.cases import flag, promise
 from tests.pages.at_home import AtHome, answer, answer_all, at_home, queries, sign_in
 from tests.pages.client import PageClient
 
@@ -182,6 +182,61 @@ def test_the_ending_tells_when_it_is_seen_and_closed(
     assert "Johan har fulgt opp" in page.text
     assert "Du har fått råd." in page.text
     assert "hx-get" not in page.html
+
+
+def test_a_promise_that_passed_is_not_shown_as_kept(
+    kari: PageClient, home: AtHome, engine: Engine, clock: FixedClock
+) -> None:
+    page = kari.submit(answer_all(kari, home, {"contact": "true"}), f"{home.way}/send")
+    watch = next(e.get("hx-get", "") for e in page.all("div") if e.get("id") == "now")
+    clock.forward(timedelta(hours=6))
+    kari.as_patient(home.kari)
+    assert "Vi har ikke rukket det" in kari.raw("GET", watch).text
+    page = kari.open(f"{home.way}/ending")
+    assert "Vi har ikke rukket det" in page.text
+    assert "Ring oss på 77 00 00 00." in page.text
+    assert "Rehabiliteringsteamet, Tromsø har saken." in page.text
+    assert "senest" not in page.text
+    today = kari.open("/patient").text
+    assert "Vi har ikke rukket det vi lovte" in today
+    assert "Ring oss på 77 00 00 00." in today
+
+
+def test_what_was_seen_after_all_says_by_whom_and_that_it_was_late(
+    kari: PageClient, home: AtHome, engine: Engine, clock: FixedClock
+) -> None:
+    kari.submit(answer_all(kari, home, {"contact": "true"}), f"{home.way}/send")
+    clock.forward(timedelta(hours=6))
+    with Session(engine) as db:
+        raised = db.scalars(select(Flag)).one()
+        flag.claim(db, home.ward.johan, raised.id, now=clock.now())
+        db.commit()
+    kari.as_patient(home.kari)
+    page = kari.open(f"{home.way}/ending")
+    assert "Johan Bakk, fysioterapeut, har sett svaret ditt" in page.text
+    assert "Det ble senere enn vi lovte. Det beklager vi." in page.text
+    assert "Vi har ikke rukket det" not in page.text + kari.open("/patient").text
+
+
+def test_seen_in_time_and_then_left_lying_is_no_kept_promise_either(
+    kari: PageClient, home: AtHome, engine: Engine, clock: FixedClock
+) -> None:
+    kari.submit(answer_all(kari, home, {"contact": "true"}), f"{home.way}/send")
+    with Session(engine) as db:
+        raised = db.scalars(select(Flag)).one()
+        flag.claim(db, home.ward.johan, raised.id, now=clock.now())
+        db.commit()
+    clock.forward(timedelta(hours=24))
+    for _step in ("person", "unit"):
+        with Session(engine) as db:
+            promise.climb_due(db, clock.now())
+            db.commit()
+        clock.forward(timedelta(hours=24))
+    kari.as_patient(home.kari)
+    page = kari.open(f"{home.way}/ending")
+    assert "Johan Bakk, fysioterapeut, har sett svaret ditt" in page.text
+    assert "Det ble senere" not in page.text
+    assert "Vi har ikke rukket det" in page.text
 
 
 def test_a_page_left_open_stops_asking(kari: PageClient, home: AtHome, clock: FixedClock) -> None:

@@ -195,7 +195,7 @@ def test_handed_to_another_unit_it_is_open_there(
     flag.claim(db, johan, raised.id, now=at(7, 13))
     flag.move(db, johan, raised.id, ward.units["tromso-ke"].id, now=at(7, 13))
     assert (raised.unit.key, raised.state, raised.claimed_by_id) == ("tromso-ke", "open", None)
-    assert raised.respond_by == at(8, 15)
+    assert raised.respond_by == at(7, 15)
     with pytest.raises(Invalid):
         flag.move(db, johan, raised.id, ward.units["post9"].id, now=at(7, 13))
 

@@ -72,6 +72,20 @@ NEXT_STEP: Mapping[str, str] = {
     "wants_individual_plan": _("Meld behovet til koordinerende enhet."),
 }
 
+# How a case came to a unit by itself, and how far it has climbed.
+CAME_HERE: Mapping[str, str] = {
+    "nobody": _("Kom hit fra %(unit)s: ingen er på jobb der."),
+    "overdue": _("Kom hit fra %(unit)s: fristen gikk ut der."),
+}
+
+RUNGS: Mapping[str, str] = {
+    "person": _("Fristen gikk ut. Saken er hos %(to)s"),
+    "unit": _("Fristen gikk ut. Alle ved %(to)s kan ta saken"),
+    "ward": _("Fristen gikk ut. Saken gikk videre til %(to)s"),
+    "coordinating_unit": _("Fristen gikk ut. Saken gikk videre til %(to)s"),
+    "leader": _("Fristen gikk ut. Saken er løftet til lederen, %(to)s"),
+}
+
 CONFLICTS: Mapping[str, str] = {
     "claimed": _("%(who)s har tatt saken."),
     "closed": _("Saken er avsluttet av %(who)s."),
@@ -129,6 +143,14 @@ class CaseWords(Words):
         if flag.code == "undeliverable":
             step = explain(str((flag.params or {}).get("code", ""))).what_to_do
         return self(step) if step else None
+
+    def came_here(self, flag: Flag) -> str | None:
+        """How the case came to its unit, when nobody sent it there; at the top of the ladder, that it is the leader's."""
+        if flag.rung == "leader":
+            return self(_("Løftet til lederen ved %(unit)s."), unit=flag.unit.name)
+        if flag.because and flag.from_unit:
+            return self(CAME_HERE[flag.because], unit=flag.from_unit.name)
+        return None
 
     def conflict(self, code: str, who: str | None) -> str:
         """Who was first, and what to do."""

@@ -37,6 +37,8 @@ PROBLEMS: Mapping[str, str] = {
     "not_a_length": _("Velg hvor lenge møtet varer."),
     "no_grant": _("Den pårørende har ikke samtykke til møter på det tidspunktet."),
     "not_following": _("Enheten følger ikke opp denne personen. Velg en fra lista."),
+    "nobody_there": _("Ingen er på jobb i den enheten nå. Velg en annen."),
+    "not_a_time_limit": _("Velg en virkedag innen 30 dager."),
     "not_a_way": _("Velg hvordan vi tar kontakt."),
     "said_stop": _("Personen har svart STOPP på dette nummeret. START på SMS åpner det igjen."),
     "before_birth": _("Datoen er før personen ble født."),
