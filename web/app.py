@@ -29,7 +29,18 @@ from notifications.ways import Ways, discover
 from web.demo import bar
 from web.demo import routes as demo_routes
 from web.demo.identity_provider import IdentityProvider, Inside
-from web.desk import case, discharge, held, menu, messages, offer, phone_check_in, staff, staff_passport
+from web.desk import (
+    case,
+    discharge,
+    held,
+    invited,
+    menu,
+    messages,
+    offer,
+    phone_check_in,
+    staff,
+    staff_passport,
+)
 from web.door import entry, staying
 from web.door.oidc import Client, Door
 from web.house import errors, pages
@@ -65,6 +76,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     discharge.router,
     offer.router,
     held.router,
+    invited.router,
     phone_check_in.router,
     staff_passport.router,
     check_in.router,

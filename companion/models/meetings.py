@@ -10,7 +10,9 @@ from companion.models.base import Base, Identified
 from companion.models.people import Patient, Professional, Relative
 from companion.models.places import Unit
 from companion.models.types import Encrypted
+from companion.rules.names import called
 
+GUEST_ROLES = ("interpreter", "partner", "guest")
 MEETING_KINDS = ("follow_up", "mid_stay", "discharge", "guidance")
 
 
@@ -39,14 +41,19 @@ class Meeting(Identified, Base):
     unit: Mapped[Unit] = relationship()
     host: Mapped[Professional] = relationship()
     participants: Mapped[list["Participant"]] = relationship(
-        back_populates="meeting", order_by="Participant.position"
+        back_populates="meeting",
+        order_by="Participant.position",
+        primaryjoin="and_(Meeting.id == Participant.meeting_id, Participant.removed_at.is_(None))",
     )
+    everybody: Mapped[list["Participant"]] = relationship(viewonly=True, order_by="Participant.position")
     events: Mapped[list["MeetingEvent"]] = relationship(order_by="(MeetingEvent.at, MeetingEvent.id)")
 
 
 class Participant(Identified, Base):
-    """Somebody invited, with a role: `patient`, `therapist`, `relative`, `interpreter`, `professional`.
+    """Somebody invited, with a role: `patient`, `therapist` (the host), `relative`, `professional`, or one of `GUEST_ROLES`.
 
+    These come by the link in an SMS alone; their name and number are known only here. `unit_id`: where a professional
+    who was invited works, when that is not the meeting's unit. `removed_at`: since when the person need not come after all.
     `answer`: whether the time suits, `yes`, `no` or `other` (another time is asked for); none until answered, and after a move.
     """
 
@@ -60,8 +67,12 @@ class Participant(Identified, Base):
     professional_id: Mapped[UUID | None] = mapped_column(ForeignKey("professional.id"), index=True)
     admitted_at: Mapped[datetime | None]
     answer: Mapped[str | None] = mapped_column(String(5))
+    unit_id: Mapped[UUID | None] = mapped_column(ForeignKey("unit.id"))
+    guest_name: Mapped[str | None] = mapped_column(Encrypted("participant.guest_name"))
+    guest_phone: Mapped[str | None] = mapped_column(Encrypted("participant.guest_phone"))
+    removed_at: Mapped[datetime | None]
 
-    meeting: Mapped[Meeting] = relationship(back_populates="participants")
+    meeting: Mapped[Meeting] = relationship(back_populates="participants", foreign_keys=[meeting_id])
     patient: Mapped[Patient | None] = relationship()
     relative: Mapped[Relative | None] = relationship()
     professional: Mapped[Professional | None] = relationship()
@@ -70,12 +81,34 @@ class Participant(Identified, Base):
     def name(self) -> str:
         """The name the others see."""
         person = self.patient or self.relative or self.professional
-        return person.name if person else ""
+        return person.name if person else self.guest_name or ""
+
+    @property
+    def first_name(self) -> str:
+        """What the person is called."""
+        person = self.patient or self.relative or self.professional
+        return person.first_name if person else called(self.guest_name or "") or self.name
+
+    @property
+    def phone(self) -> str | None:
+        """The number to ring."""
+        person = self.patient or self.relative or self.professional
+        return person.phone if person else self.guest_phone
+
+    @property
+    def is_host(self) -> bool:
+        """Who invites, and lets in."""
+        return self.professional_id is not None and self.professional_id == self.meeting.host_id
+
+    @property
+    def knows_whose(self) -> bool:
+        """Whether the person may know whom the meeting is about before they are let in: not who only comes by a link."""
+        return self.guest_phone is None
 
 
 class MeetingEvent(Identified, Base):
     """What happened around a meeting: `offered`, `moved`, `cancelled`, `waiting`, `admitted`, `left`, `call_me`, `ended`,
-    `answered`, `outcome`; `how` and `text` say more, `by` is the professional who did it.
+    `answered`, `outcome`, `added`, `removed`; `how` and `text` say more, `by` is the professional who did it.
     """
 
     __tablename__ = "meeting_event"

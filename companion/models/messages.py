@@ -13,7 +13,7 @@ from companion.models.types import BlindIndex, Encrypted, JsonEncrypted
 
 if TYPE_CHECKING:
     from companion.models.care import CheckIn
-    from companion.models.meetings import Meeting
+    from companion.models.meetings import Meeting, Participant
 
 MESSAGE_KINDS = (
     "welcome",
@@ -30,6 +30,7 @@ MESSAGE_KINDS = (
     "meeting_coming",
     "meeting_now",
     "meeting_missed",
+    "meeting_without_you",
     "sign_in_code",
     "new_link",
     "relative_invited",
@@ -63,8 +64,9 @@ class Message(Base):
     `waiting_since`: the first time it was refused for now, while it is queued again.
     `channel`: the way it goes (`push`, `sms`), chosen when it is first claimed; the next one from the moment it was not heard of.
     `phone` is set only where the letter goes to a number that is no patient's or relative's record (an unknown number).
-    `about_id`: the patient whom a letter to a relative is about, where it is about one.
+    `about_id`: the patient whom a letter to a relative, or to a guest at a meeting, is about, where it is about one.
     `professional_id`: whose of us it is, where staff hear of what waits (`models.duty`).
+    `participant_id`: the guest at a meeting whom it is for, when they have no record of their own.
     """
 
     __tablename__ = "message"
@@ -108,6 +110,7 @@ class Message(Base):
     professional_id: Mapped[UUID | None] = mapped_column(ForeignKey("professional.id"), index=True)
     check_in_id: Mapped[UUID | None] = mapped_column(ForeignKey("check_in.id"), index=True)
     meeting_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting.id"), index=True)
+    participant_id: Mapped[UUID | None] = mapped_column(ForeignKey("participant.id"), index=True)
     phone: Mapped[str | None] = mapped_column(Encrypted("message.phone"))
     language: Mapped[str] = mapped_column(String(2))
     channel: Mapped[str | None] = mapped_column(String(4))
@@ -130,6 +133,7 @@ class Message(Base):
     professional: Mapped[Professional | None] = relationship()
     check_in: Mapped["CheckIn | None"] = relationship()
     meeting: Mapped["Meeting | None"] = relationship()
+    participant: Mapped["Participant | None"] = relationship()
 
 
 # Written out, not bound: only then can the database see that a partial index holds all that is wanted.
@@ -174,6 +178,7 @@ class LinkToken(Base):
     relative_id: Mapped[UUID | None] = mapped_column(ForeignKey("relative.id"))
     check_in_id: Mapped[UUID | None] = mapped_column(ForeignKey("check_in.id"))
     meeting_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting.id"))
+    participant_id: Mapped[UUID | None] = mapped_column(ForeignKey("participant.id"))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0)

@@ -7,7 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import Literal
 from uuid import UUID
 
-ActorKind = Literal["patient", "relative", "professional", "integration", "system"]
+ActorKind = Literal["patient", "relative", "professional", "guest", "integration", "system"]
 Scope = Literal["passport", "measures", "meetings"]
 
 DOORS_OPEN_BEFORE = timedelta(minutes=30)

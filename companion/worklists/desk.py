@@ -556,7 +556,7 @@ def meetings(db: Session, who: Actor, *, now: datetime) -> Sequence[Meeting]:
     return (
         db.scalars(
             select(Meeting)
-            .where(_my_meetings(_units(who), now))
+            .where(_my_meetings(who, now))
             .order_by(Meeting.starts_at, Meeting.id)
             .options(
                 joinedload(Meeting.patient, innerjoin=True),
@@ -578,10 +578,24 @@ def age(patient: Patient, today: date) -> int:
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
-def _my_meetings(units: Sequence[UUID], now: datetime) -> ColumnElement[bool]:
+def _my_meetings(who: Actor, now: datetime) -> ColumnElement[bool]:
     return and_(
-        Meeting.unit_id.in_(units),
+        or_(Meeting.unit_id.in_(_units(who)), _invited(who)),
         or_(Meeting.starts_at > now - MEETING_STAYS_FOR, _unsettled(now)),
+    )
+
+
+def _invited(who: Actor) -> ColumnElement[bool]:
+    """A colleague's meeting to which the person has been invited."""
+    return (
+        select(Participant.id)
+        .where(
+            Participant.meeting_id == Meeting.id,
+            Participant.professional_id == who.id,
+            Participant.unit_id.in_(who.unit_ids),
+            Participant.removed_at.is_(None),
+        )
+        .exists()
     )
 
 

@@ -56,7 +56,11 @@ def _invited(who: Actor, now: datetime) -> ColumnElement[bool]:
         raise NotFound("meetings")
     place = (
         select(Participant.id)
-        .where(Participant.meeting_id == Meeting.id, Participant.relative_id == who.id)
+        .where(
+            Participant.meeting_id == Meeting.id,
+            Participant.relative_id == who.id,
+            Participant.removed_at.is_(None),
+        )
         .exists()
     )
     grant = (

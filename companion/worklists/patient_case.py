@@ -198,8 +198,8 @@ def _meetings(db: Session, patient_id: UUID) -> Sequence[Meeting]:
             .order_by(Meeting.starts_at.desc())
             .options(
                 joinedload(Meeting.host, innerjoin=True),
-                joinedload(Meeting.participants).joinedload(Participant.relative),
-                joinedload(Meeting.participants).joinedload(Participant.professional),
+                joinedload(Meeting.everybody).joinedload(Participant.relative),
+                joinedload(Meeting.everybody).joinedload(Participant.professional),
                 joinedload(Meeting.events).joinedload(MeetingEvent.by),
             )
             .execution_options(populate_existing=True)
@@ -282,7 +282,7 @@ def _message_entries(letters: Sequence[Message]) -> Iterator[Entry]:
 
 def _meeting_entries(meetings: Sequence[Meeting]) -> Iterator[Entry]:
     for meeting in meetings:
-        guests = {guest.id: guest for guest in meeting.participants}
+        guests = {guest.id: guest for guest in meeting.everybody}
         for event in meeting.events:
             yield Entry(
                 event.at,

@@ -78,6 +78,7 @@ def build(engine: Engine, now: datetime) -> Town:
             "check_in_id": asked.id,
             "question": first,
             "meeting_id": meeting.id,
+            "participant_id": meeting.participants[-1].id,
             "flag_id": raised.id,
             "verb": "note",
             "grant_id": grant.id,
@@ -242,6 +243,10 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     },
     "POST /staff/meetings/{meeting_id}/move": {"date": "2026-11-13", "time": "10:00", "minutes": "30"},
     "POST /staff/meetings/{meeting_id}/cancel": {},
+    "POST /staff/meetings/{meeting_id}/participants": {
+        "name": "Tove Tolk", "phone": "400 00 077", "role": "interpreter",
+    },
+    "POST /staff/meetings/{meeting_id}/participants/{participant_id}/remove": {},
     "POST /staff/meetings/{meeting_id}/outcome": {"outcome": "phone", "text": "Ringte i stedet."},
     "POST /staff/patients/{patient_id}/passport/lines": {
         "section": "important", "text": "Bruker rullator.", "critical": "yes",

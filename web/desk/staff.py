@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from companion import worklists
-from companion.models import Grant
+from companion.models import Grant, Meeting, Participant
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.use_cases import meetings as meet
@@ -205,10 +205,11 @@ def meetings(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) -> HT
             "meeting": meeting,
             "open": meet.phase(meeting, now) is meet.Phase.open,
             "mine": meeting.host_id == who.id,
+            "invited": any(guest.professional_id == who.id for guest in meeting.participants),
+            "ours": meeting.unit_id in who.unit_ids,
             "guests": [
                 (guest.name, say.pair(ANSWERS, guest.answer) if guest.answer else None)
-                for guest in meeting.participants
-                if guest.professional_id != meeting.host_id
+                for guest in _beside(meeting, who)
             ],
             "over": meet.phase(meeting, now) not in (meet.Phase.early, meet.Phase.open),
             "begun": meeting.starts_at <= now,
@@ -222,6 +223,16 @@ def meetings(db: Db, who: Who, now: Now, page: Page, say: Say, seen: Seen) -> HT
         rows=rows,
         cancelled=[(one, one.host_id == who.id) for one in found if one.state == "cancelled"],
     )
+
+
+def _beside(meeting: Meeting, who: Actor) -> list[Participant]:
+    """Whom one meets there; a colleague who is not invited reads the host's name elsewhere."""
+    invited = any(guest.professional_id == who.id for guest in meeting.participants)
+    return [
+        guest
+        for guest in meeting.participants
+        if guest.professional_id != who.id and (invited or not guest.is_host)
+    ]
 
 
 def _lines(db: Session, rows: Sequence[Row], me: UUID | None, say: Sentences, now: datetime) -> list[Line]:

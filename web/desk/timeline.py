@@ -17,6 +17,8 @@ from web.house.words import _
 _CHECK_INS = {
     "asked": (_("Spurt hvordan det går"), "check-in", ""),
     "reminded": (_("Påminnet"), "check-in", ""),
+    "added": (_("Invitert til videomøtet"), "meetings"),
+    "removed": (_("Tatt av videomøtet"), "close"),
     "answered": (_("Svarte"), "ok", "ok"),
     "expired": (_("Svarte ikke"), "wait", "wait"),
     "skipped": (_("Ble ikke spurt likevel"), "pause", ""),

@@ -44,7 +44,14 @@ from web.meeting.watch import Seen as Looked
 
 router = new_router()
 
-_HOMES = {"patient": "/patient", "relative": "/relative", "professional": "/staff", "therapist": "/staff"}
+_HOMES = {
+    "patient": "/patient",
+    "relative": "/relative",
+    "professional": "/staff/meetings",
+    "therapist": "/staff",
+}
+# As everybody in the room reads them, whatever language their own pages are in: like what a relative is to the patient.
+_ROLES = {"interpreter": "tolk", "partner": "samtalepartner", "guest": "gjest"}
 _LONGEST_MESSAGE = 64_000
 _T = TypeVar("_T")
 
@@ -129,7 +136,7 @@ def end(
 
 def context(mine: Participant) -> dict[str, Any]:
     """What every page of the meeting shows: which, with whom, who reads it, and where to go from here."""
-    meeting, guest = mine.meeting, mine.professional_id is None
+    meeting, guest = mine.meeting, not mine.is_host
     host = meeting.host
     return {
         "meeting": meeting,
@@ -141,7 +148,8 @@ def context(mine: Participant) -> dict[str, Any]:
         "others": host.name if guest else meeting.patient.name,
         "died": meeting.patient.died_on is not None,
         "phone": _phone(mine),
-        "home": _HOMES[mine.role],
+        "whose": _whose(mine),
+        "home": _HOMES.get(mine.role, f"/meeting/{meeting.id}"),
         "room": f"/meeting/{meeting.id}",
         "case": f"/staff/patients/{meeting.patient_id}",
     }
@@ -168,8 +176,14 @@ def look(house: House, present: Collection[Present]) -> Looked:
 
 
 def _phone(mine: Participant) -> str:
-    guest = mine.patient or mine.relative
-    return (guest.phone if guest else None) or ""
+    return ("" if mine.is_host else mine.phone) or ""
+
+
+def _whose(mine: Participant) -> str:
+    """Whom the meeting is about, as far as the one who reads may know before being let in; relatives may have several."""
+    if mine.relative_id:
+        return mine.meeting.patient.first_name
+    return mine.meeting.patient.name if mine.professional_id and not mine.is_host else ""
 
 
 async def _in_the_loop(tell: Callable[..., None], *what: object) -> None:
@@ -339,7 +353,8 @@ class _Connection:
             Seat(
                 id=str(mine.id),
                 page=self._page,
-                host=mine.professional_id == mine.meeting.host_id,
+                host=mine.is_host,
+                knows_whose=mine.knows_whose,
                 admitted=mine.admitted_at is not None,
             ),
             Present(meet.Sitting(mine.id, mine.meeting.sequence), found.id),
@@ -385,17 +400,17 @@ async def room(
 
 
 def _invited(participant: Participant, relations: dict[UUID, str]) -> Invited:
-    person = participant.professional or participant.patient or participant.relative
-    assert person, "every participant is somebody"
     if participant.professional:
         line = participant.professional.title
+    elif participant.relative_id:
+        line = relations.get(participant.relative_id, "")
     else:
-        line = relations.get(participant.relative_id, "") if participant.relative_id else ""
+        line = _ROLES.get(participant.role, "")
     return Invited(
         id=str(participant.id),
         role=participant.role,
-        full_name=person.name,
+        full_name=participant.name,
         # Guests read each other's first names only: the link alone opens the waiting room.
-        short_name=person.name if participant.professional else person.first_name,
+        short_name=participant.name if participant.professional else participant.first_name,
         line=line,
     )

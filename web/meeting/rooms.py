@@ -30,7 +30,7 @@ from web.meeting.events import (
     WhoIsHere,
 )
 
-SEATS = 4
+SEATS = 6
 WAITING_MESSAGES = 256
 
 SIGNED_OUT, NOT_OPEN, ELSEWHERE, ENDED, MOVED, FULL, TOO_SLOW = 4401, 4403, 4409, 4410, 4411, 4429, 4408
@@ -44,6 +44,8 @@ class Seat:
     page: str
     host: bool
     admitted: bool
+    # Whether the others' names may be read before one is let in.
+    knows_whose: bool = True
     order: int = 0
     camera: bool = False
     microphone: bool = False
@@ -100,7 +102,9 @@ class Room:
                     "type": "people",
                     "admitted": seat.admitted,
                     "order": seat.order,
-                    "people": [_view(self, person, seat) for person in self.invited if person.id != seat.id],
+                    "people": [
+                        _view(self, person, seat) for person in self.invited if _may_see(seat, person)
+                    ],
                 }
             )
 
@@ -340,6 +344,13 @@ class Rooms:
 def call(person: str, phone: str) -> dict[str, Any]:
     """Somebody asks the host to be phoned: the number to dial, and as people write it."""
     return {"type": "call_me", "id": person, "phone": pages.tel(phone), "shown": pages.phone(phone)}
+
+
+def _may_see(reader: Seat, person: Invited) -> bool:
+    """Who only comes by a link reads before being let in who invites, not whom it is about."""
+    if person.id == reader.id:
+        return False
+    return reader.admitted or reader.knows_whose or person.role in ("therapist", "professional")
 
 
 def _view(room: Room, person: Invited, reader: Seat) -> dict[str, Any]:

@@ -15,9 +15,24 @@ from companion.use_cases.meetings.door import (
 )
 from companion.use_cases.meetings.feed import close_feed, feed_of, open_feed, read_feed
 from companion.use_cases.meetings.happenings import asked_to_be_called
-from companion.use_cases.meetings.offering import SEATS, cancel, move, offer
+from companion.use_cases.meetings.inviting import (
+    GuestDraft,
+    add_guest,
+    add_professional,
+    add_relative,
+    colleagues,
+    remove,
+    units,
+)
+from companion.use_cases.meetings.offering import cancel, move, offer
 from companion.use_cases.meetings.outcome import HELD, NOT_HELD, record, suggested
-from companion.use_cases.meetings.participants import may_invite, of_my_unit, relations
+from companion.use_cases.meetings.participants import (
+    PLACES,
+    may_invite,
+    meeting_grants,
+    of_my_unit,
+    relations,
+)
 from companion.use_cases.meetings.reminding import step
 
 __all__ = [
@@ -27,10 +42,14 @@ __all__ = [
     "NOT_HELD",
     "OPENS_BEFORE",
     "OPEN_AFTER",
-    "SEATS",
+    "PLACES",
+    "GuestDraft",
     "News",
     "Phase",
     "Sitting",
+    "add_guest",
+    "add_professional",
+    "add_relative",
     "admit",
     "answer",
     "asked_to_be_called",
@@ -38,6 +57,7 @@ __all__ = [
     "cancel",
     "changed",
     "close_feed",
+    "colleagues",
     "end",
     "ends_at",
     "enter",
@@ -45,6 +65,7 @@ __all__ = [
     "invitation",
     "leave",
     "may_invite",
+    "meeting_grants",
     "move",
     "of_my_unit",
     "offer",
@@ -53,6 +74,8 @@ __all__ = [
     "read_feed",
     "record",
     "relations",
+    "remove",
     "step",
     "suggested",
+    "units",
 ]

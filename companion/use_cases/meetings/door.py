@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, joinedload
 
 from companion.errors import Conflict, LevelTooLow, NotFound
@@ -14,7 +14,7 @@ from companion.models import LinkToken, Meeting, Participant, SignIn
 from companion.rules.access import Actor, Level
 from companion.rules.meetings import Phase, phase
 from companion.use_cases.meetings.happenings import happened, kinds_of, still_standing, waits
-from companion.use_cases.meetings.participants import guest, of_mine, professional, welcome
+from companion.use_cases.meetings.participants import at_work, of_mine, professional, welcome
 from companion.use_cases.meetings.telling import raise_flag
 
 News = Literal["ended", "cancelled", "moved", "not_welcome"]
@@ -25,30 +25,40 @@ def invitation(db: Session, door: Actor | SignIn, meeting_id: UUID, *, now: date
 
     `door` is the signed-in person, or the sign-in of somebody who has only opened a link: then it must be this meeting's link.
     """
-    invited = select(Participant).where(Participant.meeting_id == meeting_id)
+    invited = select(Participant).where(
+        Participant.meeting_id == meeting_id, Participant.removed_at.is_(None)
+    )
     if isinstance(door, SignIn):
         token = db.get(LinkToken, door.link_token_id) if door.link_token_id else None
-        if token is None or token.meeting_id != meeting_id:
+        if token is not None and token.participant_id:
+            mine = Participant.id == token.participant_id
+        elif token is None or token.meeting_id != meeting_id:
             raise LevelTooLow(Level.code.name)
-        kind, person = ("relative", token.relative_id) if token.relative_id else ("patient", token.patient_id)
+        elif token.relative_id:
+            mine = Participant.relative_id == token.relative_id
+        else:
+            mine = Participant.patient_id == token.patient_id
     else:
         if door.level < Level.code:
             raise LevelTooLow(Level.code.name)
-        kind, person = door.kind, door.id
+        mine = _place_of(door)
+        if door.kind == "professional":
+            invited = invited.join(Participant.meeting).where(at_work(door))
+    participant = db.scalar(invited.where(mine))
+    if participant is None or not welcome(db, participant, now):
+        raise NotFound
+    return participant
+
+
+def _place_of(who: Actor) -> ColumnElement[bool]:
     mine = {
         "patient": Participant.patient_id,
         "relative": Participant.relative_id,
         "professional": Participant.professional_id,
-    }.get(kind)
-    if mine is None or person is None:
+    }.get(who.kind)
+    if mine is None or who.id is None:
         raise NotFound
-    if not isinstance(door, SignIn) and door.kind == "professional":
-        # Whoever changes unit leaves the meetings there to the colleagues.
-        invited = invited.join(Participant.meeting).where(Meeting.unit_id.in_(door.unit_ids))
-    participant = db.scalar(invited.where(mine == person))
-    if participant is None or not welcome(db, participant, now):
-        raise NotFound
-    return participant
+    return mine == who.id
 
 
 def enter(db: Session, door: Actor | SignIn, meeting_id: UUID, *, now: datetime) -> Participant:
@@ -61,7 +71,7 @@ def enter(db: Session, door: Actor | SignIn, meeting_id: UUID, *, now: datetime)
     if (where := phase(meeting, now)) is not Phase.open:
         raise Conflict(where.value)
     if participant.admitted_at is None:
-        if participant.professional_id == meeting.host_id:
+        if participant.is_host:
             participant.admitted_at = now
             happened(meeting, "admitted", now, participant, how=_how(door))
         elif not waits(participant):
@@ -77,6 +87,7 @@ def admit(db: Session, who: Actor, participant_id: UUID, *, now: datetime) -> Pa
         .join(Participant.meeting)
         .where(
             Participant.id == participant_id,
+            Participant.removed_at.is_(None),
             Meeting.host_id == professional(who),
             Meeting.unit_id.in_(who.unit_ids),
         )
@@ -123,8 +134,7 @@ def call_me(db: Session, door: Actor | SignIn, meeting_id: UUID, *, now: datetim
     still_standing(meeting)
     if "call_me" not in kinds_of(participant):
         happened(meeting, "call_me", now, participant)
-    phone = guest(participant).phone if participant.role != "therapist" else None
-    params = {"who": participant.name, "role": participant.role, "phone": phone or ""}
+    params = {"who": participant.name, "role": participant.role, "phone": participant.phone or ""}
     raise_flag(db, meeting, "call_me", "red", params, now)
     return participant
 

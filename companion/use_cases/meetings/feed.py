@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from companion.crypto import token_hash
@@ -54,7 +54,7 @@ def read_feed(db: Session, secret: str, *, now: datetime) -> Sequence[Participan
     places = db.scalars(
         select(Participant)
         .join(Participant.meeting)
-        .where(_mine(feed), Meeting.starts_at > now - SHOWN_FOR)
+        .where(_mine(feed), Participant.removed_at.is_(None), Meeting.starts_at > now - SHOWN_FOR)
         .order_by(Meeting.starts_at)
         .limit(AT_MOST)
         .options(joinedload(Participant.meeting).joinedload(Meeting.unit))
@@ -74,7 +74,8 @@ def _mine(feed: CalendarFeed) -> ColumnElement[bool]:
     if feed.relative_id:
         return Participant.relative_id == feed.relative_id
     units = select(Membership.unit_id).where(Membership.professional_id == feed.professional_id)
-    return (Participant.professional_id == feed.professional_id) & Meeting.unit_id.in_(units)
+    where = func.coalesce(Participant.unit_id, Meeting.unit_id)
+    return (Participant.professional_id == feed.professional_id) & where.in_(units)
 
 
 def _open(who: Actor) -> Select[CalendarFeed]:

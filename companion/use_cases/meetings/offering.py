@@ -15,12 +15,11 @@ from companion.rules.meetings import USEFUL_AFTER_START, ends_at, next_step_at
 from companion.use_cases.cases import flag
 from companion.use_cases.meetings.happenings import happened, still_standing
 from companion.use_cases.meetings.outcome import settle
-from companion.use_cases.meetings.participants import followed, meeting_grants, of_my_unit
+from companion.use_cases.meetings.participants import PLACES, followed, meeting_grants, of_my_unit
 from companion.use_cases.meetings.telling import tell_guests
 
 HORIZON = timedelta(days=366)
 SHORTEST, LONGEST = 10, 120
-SEATS = 4
 
 
 def offer(
@@ -53,7 +52,7 @@ def offer(
     granted = {grant.relative_id: grant for grant in meeting_grants(db, patient_id, starts_at)}
     if any(relative_id not in granted for relative_id in wanted):
         problems["relatives"] = "no_grant"
-    elif len(wanted) > SEATS - 2:
+    elif len(wanted) > PLACES - 2:
         problems["relatives"] = "too_many"
     if problems:
         raise Invalid(problems)

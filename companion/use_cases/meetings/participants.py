@@ -3,13 +3,16 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from companion.errors import LevelTooLow, NotAllowed, NotFound
 from companion.models import Grant, Meeting, Participant, Patient, PatientUnit, Relative, Unit
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
+
+# As many pictures as a telephone can bear to send and show.
+PLACES = 6
 
 
 def professional(who: Actor) -> UUID:
@@ -83,15 +86,21 @@ def meeting_grants(db: Session, patient_id: UUID, at: datetime) -> list[Grant]:
 
 
 def welcome(db: Session, participant: Participant, now: datetime) -> bool:
-    """Whether the invitation still holds: a relative's does so only as long as the grant."""
+    """Whether the invitation still holds: until it is taken back, and a relative's only as long as the grant."""
+    if participant.removed_at is not None:
+        return False
     if participant.relative_id is None:
         return True
     grants = meeting_grants(db, participant.meeting.patient_id, now)
     return any(grant.relative_id == participant.relative_id for grant in grants)
 
 
-def guest(participant: Participant) -> Patient | Relative:
-    """The patient or relative behind a place."""
-    person = participant.patient or participant.relative
-    assert person, "a professional is no guest"
-    return person
+def guest(participant: Participant) -> Patient | Relative | Participant:
+    """Who gets the letters for a place: the record of the person, or the place itself where that is all we know of them."""
+    assert participant.professional_id is None, "a professional is no guest"
+    return participant.patient or participant.relative or participant
+
+
+def at_work(who: Actor) -> ColumnElement[bool]:
+    """The condition that a colleague still works where they were invited. Whoever changes unit leaves the meetings there."""
+    return func.coalesce(Participant.unit_id, Meeting.unit_id).in_(who.unit_ids)

@@ -16,7 +16,17 @@ def tell_guests(db: Session, meeting: Meeting, kind: str, now: datetime) -> None
     """A message to each guest; whoever takes none must be phoned, so the unit gets a flag instead of silence."""
     untold = [each.name for each in guests(db, meeting, now) if not write(db, each, kind, now)]
     if untold:
-        raise_flag(db, meeting, "tell_by_phone", "amber", {"who": ", ".join(untold), "about": kind}, now)
+        _ring_them(db, meeting, untold, kind, now)
+
+
+def tell(db: Session, participant: Participant, kind: str, now: datetime) -> None:
+    """A message to one guest; whoever takes none must be phoned."""
+    if not write(db, participant, kind, now):
+        _ring_them(db, participant.meeting, [participant.name], kind, now)
+
+
+def _ring_them(db: Session, meeting: Meeting, untold: list[str], kind: str, now: datetime) -> None:
+    raise_flag(db, meeting, "tell_by_phone", "amber", {"who": ", ".join(untold), "about": kind}, now)
 
 
 def guests(db: Session, meeting: Meeting, now: datetime) -> list[Participant]:

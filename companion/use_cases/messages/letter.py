@@ -99,6 +99,7 @@ class Letter:
     check_in_id: UUID | None
     meeting_id: UUID | None
     professional_id: UUID | None
+    participant_id: UUID | None
     patient: Person | None = None
     relative: Person | None = None
     check_in: ItsCheckIn | None = None
@@ -127,7 +128,7 @@ _OF = {
     "letter": (
         _MESSAGE,
         "id kind lane language channel params created_at valid_until attempt fence phone"
-        " patient_id relative_id about_id check_in_id meeting_id professional_id",
+        " patient_id relative_id about_id check_in_id meeting_id professional_id participant_id",
     ),
     "patient": (_PATIENT, "name phone phone_state contact_by died_on hour sms_agreed_at"),
     "relative": (_RELATIVE, "name phone phone_state"),
@@ -154,14 +155,14 @@ _THESE = (
 
 def _read(row: tuple[Any, ...]) -> Letter:
     """One row, in the order of `_OF`."""
-    letter = Letter(*row[:17])
+    letter = Letter(*row[:18])
     if letter.patient_id:
-        letter.patient = Person(*row[17:24])
+        letter.patient = Person(*row[18:25])
     if letter.relative_id:
-        letter.relative = Person(*row[24:27])
+        letter.relative = Person(*row[25:28])
     if letter.check_in_id:
-        letter.check_in = ItsCheckIn(ItsPlan(*row[27:29]), *row[29:33])
+        letter.check_in = ItsCheckIn(ItsPlan(*row[28:30]), *row[30:34])
     if letter.meeting_id:
-        patient_id, state, starts_at, outcome, host = row[33:38]
+        patient_id, state, starts_at, outcome, host = row[34:39]
         letter.meeting = ItsMeeting(patient_id, state, starts_at, outcome, Host(host))
     return letter

@@ -20,6 +20,7 @@ from companion.models import (
     Grant,
     Meeting,
     Message,
+    Participant,
     Patient,
     Plan,
     Relative,
@@ -41,6 +42,8 @@ LOOK_BACK = timedelta(days=31)
 # A message a few minutes late must not push the next one past its hour.
 LATE_AT_MOST = timedelta(hours=1)
 STRANGERS_A_DAY = 50
+# Nobody has asked a guest at a meeting which language they read.
+GUESTS_READ = "nb"
 _MOBILE = re.compile(r"\+47[49][0-9]{7}")
 # If nobody knows whether one of these arrived, a human had better ask.
 MATTERS = ABOUT_CHECK_IN | {"meeting", "meeting_moved", "meeting_cancelled"}
@@ -63,7 +66,7 @@ def write(
     db: Session,
     kind: str,
     *,
-    to: Patient | Relative,
+    to: Patient | Relative | Participant,
     now: datetime,
     params: dict[str, Any] | None = None,
     about: Patient | None = None,
@@ -108,7 +111,7 @@ def write(
 def draft(
     kind: str,
     *,
-    to: Patient | Relative,
+    to: Patient | Relative | Participant,
     now: datetime,
     params: dict[str, Any] | None = None,
     about: Patient | None = None,
@@ -119,10 +122,10 @@ def draft(
     dedupe_key: str,
 ) -> Message | None:
     """The letter, not yet in the session: for a caller who knows that it is new because what it is about is."""
-    if not takes_messages(to, kind):
+    if not isinstance(to, Participant) and not takes_messages(to, kind):
         return None
     earliest = max(now, not_before) if not_before else now
-    if isinstance(to, Relative) and about is None and meeting is not None:
+    if not isinstance(to, Patient) and about is None and meeting is not None:
         about = meeting.patient
     return Message(
         kind=kind,
@@ -130,10 +133,12 @@ def draft(
         dedupe_key=dedupe_key,
         patient=to if isinstance(to, Patient) else None,
         relative=to if isinstance(to, Relative) else None,
+        participant=to if isinstance(to, Participant) else None,
+        phone=to.guest_phone if isinstance(to, Participant) else None,
         about=about,
         check_in=check_in,
         meeting=meeting,
-        language=to.language,
+        language=GUESTS_READ if isinstance(to, Participant) else to.language,
         params=params or {},
         created_at=now,
         not_before=earliest,
@@ -231,7 +236,8 @@ def standing(db: Session, message: Message | Letter, now: datetime) -> Literal["
     person = message.relative or message.patient
     if person is not None and not takes_messages(person, message.kind):
         return "cancel"
-    if not (_check_in_asks(db, message) and meeting_stands(message) and _welcome(db, message, now)):
+    asked_for = _check_in_asks(db, message) and meeting_stands(message) and _invited_still(db, message)
+    if not (asked_for and _welcome(db, message, now)):
         return "cancel"
     hour = message.patient.hour if message.patient and not message.relative else None
     allowed = next_allowed(message.kind, now, hour)
@@ -282,10 +288,28 @@ def meeting_stands(message: Message | Letter) -> bool:
         return True
     if message.kind == "meeting_cancelled":
         return meeting.state == "cancelled"
+    if message.kind == "meeting_without_you":
+        return meeting.state == "offered"
     told = message.params.get("when")
     if message.kind == "meeting_missed":
         return meeting.outcome == "no_show"
     return meeting.state == "offered" and (not told or datetime.fromisoformat(told) == meeting.starts_at)
+
+
+def _invited_still(db: Session, message: Message | Letter) -> bool:
+    """A guest at the meeting is so still, or is told that they no longer are. Whose meeting it is stays."""
+    if message.meeting_id is None or not (message.relative_id or message.participant_id):
+        return True
+    place = select(Participant.id).where(
+        Participant.meeting_id == message.meeting_id, Participant.removed_at.is_(None)
+    )
+    mine = (
+        Participant.id == message.participant_id
+        if message.participant_id
+        else Participant.relative_id == message.relative_id
+    )
+    invited = db.execute(place.where(mine).limit(1)).first() is not None
+    return invited is not (message.kind == "meeting_without_you")
 
 
 def _welcome(db: Session, message: Message | Letter, now: datetime) -> bool:
@@ -318,8 +342,14 @@ def could_not_deliver(db: Session, message: Message, code: str, *, now: datetime
     state = explain(code).phone_state
     if person is not None and state:
         person.phone_state = state
-    params = {"kind": message.kind, "code": code, "to": "relative" if message.relative_id else "patient"}
+    params = {"kind": message.kind, "code": code, "to": _to(message)}
     _tell(db, message, "undeliverable", params, now)
+
+
+def _to(message: Message) -> str:
+    if message.participant_id:
+        return "guest"
+    return "relative" if message.relative_id else "patient"
 
 
 def parked(db: Session, message: Message, now: datetime) -> None:
@@ -368,7 +398,8 @@ def _tell(db: Session, message: Message, code: str, params: dict[str, Any], now:
     # A code that never came is asked for again by the person; a reply is our own courtesy.
     if message.kind in CODE_LANE and code != "undeliverable":
         return
-    patients = _granted_patients(db, message, now) if message.relative_id else [message.patient]
+    whose = message.patient or (message.about if message.participant_id else None)
+    patients = _granted_patients(db, message, now) if message.relative_id else [whose]
     for patient in filter(None, patients):
         flag.raise_flag(
             db,

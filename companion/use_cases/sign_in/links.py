@@ -89,6 +89,7 @@ def _link_row(letter: Message | Letter, token: str, code: str, now: datetime) ->
         "relative_id": letter.relative_id,
         "check_in_id": letter.check_in_id,
         "meeting_id": letter.meeting_id,
+        "participant_id": letter.participant_id,
         "created_at": now,
         "expires_at": max(letter.valid_until, now + LINK_LIFE),
         "tries": 0,
@@ -206,7 +207,7 @@ def landing(db: Session, sign_in: SignIn) -> Landing:
 def _open_link(db: Session, link: LinkToken, now: datetime) -> Opened:
     _check_open(link, now)
     link.first_opened_at = link.first_opened_at or now
-    audience = "relative" if link.relative_id else "patient"
+    audience = "guest" if link.participant_id else "relative" if link.relative_id else "patient"
     return open_session(db, audience, Level.link, now, link_token_id=link.id)
 
 

@@ -18,6 +18,7 @@ IDLE = timedelta(minutes=30)
 LONGEST = {
     "patient": timedelta(hours=2),
     "relative": timedelta(hours=2),
+    "guest": timedelta(hours=2),
     "professional": timedelta(hours=12),
 }
 # Ten times the two hours of a patient, by a tap each time; then everybody signs in again.

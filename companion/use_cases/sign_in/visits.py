@@ -125,6 +125,8 @@ def whose_page(db: Session, csrf: str, *, now: datetime) -> Actor | None:
 
 
 def _visit_by_link(row: Any) -> Visit:
+    if row.link_participant_id:
+        return _visit(row, Actor(kind="guest", id=row.link_participant_id, level=Level.link))
     if row.link_relative_id is None and row.link_patient_id is None:
         raise LinkUnknown
     kind: ActorKind = "relative" if row.link_relative_id else "patient"
@@ -185,6 +187,7 @@ _VISIT = (
         SignIn.unit_id,
         LinkToken.patient_id.label("link_patient_id"),
         LinkToken.relative_id.label("link_relative_id"),
+        LinkToken.participant_id.label("link_participant_id"),
         Patient.name.label("patient_name"),
         Relative.name.label("relative_name"),
         Professional.name.label("professional_name"),

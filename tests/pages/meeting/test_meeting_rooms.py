@@ -22,7 +22,7 @@ from web.meeting.turn import ice_servers
 MEETING = UUID(int=1)
 INVITED = [
     Invited(id=name, role="patient", full_name=f"Kari Nilsen {name}", short_name=f"Kari {name}", line="")
-    for name in "12345"
+    for name in "1234567"
 ]
 
 Processes = Callable[[], AbstractAsyncContextManager[Rooms]]
@@ -91,19 +91,19 @@ async def two(here: Rooms, guest: Seat, there: Rooms, host: Seat) -> tuple[Seat,
     return guest, host
 
 
-def test_there_are_four_seats(process: Processes) -> None:
+def test_there_are_six_seats(process: Processes) -> None:
     async def story() -> None:
         async with process() as here, process() as there:
             seats = [
-                await sit(rooms, seat(name)) for rooms, name in zip((here, there) * 2, "1234", strict=True)
+                await sit(rooms, seat(name)) for rooms, name in zip((here, there) * 3, "123456", strict=True)
             ]
-            late = seat("5")
+            late = seat("7")
             there.join(MEETING, late, INVITED)
             assert await late.outbox.get() == FULL
             here.leave(MEETING, seats[0], on_purpose=True)
             assert await hears(seats[1], lambda said: said == {"type": "left", "id": "1"})
             await hears(seats[1], sees("1", "coming"))
-            await sit(there, seat("5"))
+            await sit(there, seat("7"))
 
     asyncio.run(story())
 

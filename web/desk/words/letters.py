@@ -19,6 +19,7 @@ MESSAGE_KINDS: Mapping[str, str] = {
     "meeting_coming": _("Påminnelse om møte, dagen før"),
     "meeting_now": _("Påminnelse om møte, en halv time før"),
     "meeting_missed": _("Melding om at dere ikke fikk møttes"),
+    "meeting_without_you": _("Beskjed om at gjesten ikke trenger å komme"),
     "sign_in_code": _("Kode for å logge inn"),
     "new_link": _("Ny lenke"),
     "relative_invited": _("Invitasjon til pårørende"),

@@ -35,3 +35,18 @@ ANSWERS: Mapping[str, tuple[str, str]] = {
     "no": (_("passer ikke"), "wait"),
     "other": (_("ber om en annen tid"), "wait"),
 }
+
+# As what somebody without a record here is invited.
+GUEST_ROLES: Mapping[str, str] = {
+    "interpreter": _("Tolk"),
+    "partner": _("Samtalepartner"),
+    "guest": _("Gjest"),
+}
+
+ROLES: Mapping[str, str] = {
+    "therapist": _("Inviterer, og slipper inn"),
+    "patient": _("Den møtet gjelder"),
+    "relative": _("Pårørende"),
+    "professional": _("Kollega"),
+    **GUEST_ROLES,
+}
