@@ -1,10 +1,12 @@
 """When a message may be sent: by day on working days, the person's own hour first, codes at once.
 
+`next_allowed` is the one answer: the plan, every page that names a day, and the post ask it.
+
 A message that may go now goes now. One that must wait goes at the person's own hour on the next working day, or at
 08.00 for a person who has not chosen, or whose own hour, before 08.00, has passed that day. An own hour outside
 08-20 opens one hour from then on working days (the dispatcher may be late, and a reminder falls at the same hour),
-except at night: 22.30 to 06.00 stays closed whatever was chosen. Christmas Eve and New Year's Eve are working days
-here, as in the national calendar.
+except at night: 22.30 to 06.00 stays closed whatever was chosen. Nothing is sent on Christmas Eve and New Year's Eve,
+which are working days in the national calendar and remain so where somebody's promise is counted in working days.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,6 +20,7 @@ OPENS = time(8)
 CLOSES = time(20)
 EARLIEST_OWN_HOUR = time(6)
 LATEST_OWN_HOUR = time(21, 30)
+EVES = ((12, 24), (12, 31))
 OWN_HOUR_LASTS = timedelta(hours=1)
 # Over so long those who waited for 08.00 are spread, so that not all of the night's go in the same second.
 SPREAD = timedelta(minutes=30)
@@ -73,6 +76,11 @@ def may_choose(hour: time) -> bool:
     return EARLIEST_OWN_HOUR <= hour <= LATEST_OWN_HOUR
 
 
+def is_message_day(day: date) -> bool:
+    """Whether anybody hears from us unasked that day: a working day, and not Christmas Eve or New Year's Eve."""
+    return is_working_day(day) and (day.month, day.day) not in EVES
+
+
 def is_working_day(day: date) -> bool:
     """Monday to Friday, national holidays excepted."""
     return day.weekday() < 5 and day not in _holidays(day.year)
@@ -93,7 +101,7 @@ def _holidays(year: int) -> frozenset[date]:
 
 def _starts(day: date, own: time | None) -> list[datetime]:
     """When sending may begin that day: the own hour, and 08.00 too for one whose own hour is before it."""
-    if not is_working_day(day):
+    if not is_message_day(day):
         return []
     hours = [own or OPENS] + [OPENS] * (own is not None and own < OPENS)
     return [to_utc(day, hour) for hour in hours]
@@ -101,7 +109,7 @@ def _starts(day: date, own: time | None) -> list[datetime]:
 
 def _open(at_utc: datetime, own: time | None) -> bool:
     local = to_local(at_utc)
-    if not is_working_day(local.date()):
+    if not is_message_day(local.date()):
         return False
     if OPENS <= local.time() < CLOSES:
         return True

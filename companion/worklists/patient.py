@@ -24,7 +24,7 @@ from companion.rules import questionnaire
 from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.use_cases.cases.flag import is_late, late_at
-from companion.use_cases.check_in import BEFORE_ANSWER, POSTPONE_AT_MOST, asks
+from companion.use_cases.check_in import BEFORE_ANSWER, POSTPONE_AT_MOST, Coming, asks, coming
 
 # For so long "seen by" is news.
 NEWS_FOR = timedelta(days=7)
@@ -39,7 +39,7 @@ _NEAREST_FIRST = ("municipal_rehab", "art", "coordinating_unit", "private_rehab"
 class Today:
     """A patient's first page: the one thing to do, the next meeting, the measures, whom to call, and who has seen what.
 
-    `check_in` is the one asked now; `question_count` how many questions of it are left; `next` the check-in planned after it.
+    `check_in` is the one asked now; `question_count` how many questions of it are left; `next` what is asked next, and when.
     `by_phone` was answered on the telephone of late. `seen`: flags from their answers that somebody took or closed of late,
     newest first. `late`: what we had promised to look at and have not. `call`: the units to ring, nearest first.
     """
@@ -48,7 +48,7 @@ class Today:
     check_in: CheckIn | None
     question_count: int
     may_postpone: bool
-    next: CheckIn | None
+    next: Coming | None
     meeting: Meeting | None
     measures: Sequence[Measure]
     call: Sequence[Unit]
@@ -62,7 +62,7 @@ def today(db: Session, who: Actor, *, now: datetime) -> Today:
     patient, call = _patient_and_units(db, who, now)
     check_ins = _coming(db, patient, now)
     asked = [check_in for check_in in check_ins if check_in.state == "asked"]
-    planned = [check_in for check_in in check_ins if check_in.state in ("planned", "postponed")]
+    to_come = coming(db, check_ins, now)
     phoned = [one for one in check_ins if any(answer.by_kind == "professional" for answer in one.answers)]
     current = asked[-1] if asked else None
     mine = measures(db, who)
@@ -72,7 +72,7 @@ def today(db: Session, who: Actor, *, now: datetime) -> Today:
         check_in=current,
         question_count=_questions_left(current, mine) if current else 0,
         may_postpone=current is not None and current.postponed < POSTPONE_AT_MOST,
-        next=planned[0] if planned else None,
+        next=to_come[0] if to_come else None,
         meeting=_next_meeting(db, patient, now),
         measures=mine,
         call=call,

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from companion.rules.cadence import local_day, remind_at, to_local, to_utc
-from companion.rules.quiet_hours import is_working_day, next_allowed
+from companion.rules.quiet_hours import is_message_day, is_working_day, next_allowed
 from tests.days_off import days_off, easter, is_day_off
 
 CHANGES = (date(2026, 10, 25), date(2027, 3, 28), date(2027, 10, 31), date(2028, 3, 26), date(2028, 10, 29))
@@ -55,6 +55,9 @@ def test_every_day_of_the_year_is_a_working_day_or_not_as_we_reckon_it(year: int
     days = [date(year, 1, 1) + timedelta(days=number) for number in range(366)]
     wrong = [day for day in days if day.year == year and is_working_day(day) is is_day_off(day)]
     assert wrong == []
+    quiet = [day for day in days if day.year == year and not is_message_day(day) and not is_day_off(day)]
+    eves = (date(year, 12, 24), date(year, 12, 31))
+    assert quiet == [day for day in eves if day.weekday() < 5]
     assert len(days_off(year)) in (
         11,
         12,

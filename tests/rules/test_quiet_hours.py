@@ -10,7 +10,7 @@ from companion.rules.cadence import to_local, to_utc
 from companion.rules.quiet_hours import (
     EXEMPT_KINDS,
     add_working_days,
-    is_working_day,
+    is_message_day,
     may_choose,
     next_allowed,
     spread,
@@ -41,8 +41,10 @@ def at(text: str) -> datetime:
         # a Saturday, and Friday evening
         ("2026-11-14 10:00", None, "2026-11-16 08:00"),
         ("2026-11-13 20:30", None, "2026-11-16 08:00"),
-        # Christmas 2026: Thursday the 24th is a working day, 25 and 26 are not, then Sunday
-        ("2026-12-24 10:00", None, "2026-12-24 10:00"),
+        # Christmas 2026: nothing on the 24th, a Thursday; then the 25th, the 26th and a Sunday; nor on the 31st
+        ("2026-12-24 10:00", None, "2026-12-28 08:00"),
+        ("2026-12-23 20:30", time(10), "2026-12-28 10:00"),
+        ("2026-12-31 10:00", time(10), "2027-01-04 10:00"),
         ("2026-12-25 10:00", None, "2026-12-28 08:00"),
         # Easter 2027: Maundy Thursday 25 March to Monday 29 March, over the clock change
         ("2027-03-25 10:00", None, "2027-03-30 08:00"),
@@ -89,7 +91,7 @@ def test_never_early_never_by_night_never_on_a_day_off(wanted: datetime, own: ti
     sent = next_allowed("check_in", wanted, own)
     local = to_local(sent)
     assert sent >= wanted
-    assert is_working_day(local.date())
+    assert is_message_day(local.date())
     assert time(6) <= local.time() < time(22, 30)
     if own is None or not may_choose(own) or time(8) <= own <= time(19):
         assert time(8) <= local.time() < time(20)

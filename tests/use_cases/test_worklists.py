@@ -91,7 +91,7 @@ def test_today_before_anything_is_asked(db: Session, ward: SmallWard) -> None:
     today = worklists.today(db, themselves(kari), now=at(1))
     assert (today.check_in, today.meeting, today.seen) == (None, None, [])
     assert today.next
-    assert today.next.day == 7
+    assert (today.next.check_in.day, today.next.at) == (7, at(7))
     assert [unit.key for unit in today.call] == ["tromso-rehab", "tromso-ke", "post3"]
 
 
@@ -101,7 +101,7 @@ def test_today_counts_the_questions_left(db: Session, ward: SmallWard) -> None:
     assert worklists.today(db, themselves(kari), now=at(7)).question_count == 4
     check_in.save(db, themselves(kari), ward.check_in(kari, 7).id, "how", ["good"], now=at(7))
     today = worklists.today(db, themselves(kari), now=at(7))
-    assert (today.question_count, today.may_postpone, today.next and today.next.day) == (3, True, 30)
+    assert (today.question_count, today.may_postpone, today.next and today.next.at) == (3, True, at(30))
 
 
 def test_today_tells_the_next_meeting_and_who_has_seen(db: Session, ward: SmallWard, johan: Actor) -> None:
@@ -410,7 +410,13 @@ def test_the_clock_stops_where_something_happens(db: Session, ward: SmallWard, j
 
 
 def test_a_letter_that_waits_is_due_too(db: Session, ward: SmallWard) -> None:
-    """Asked on Saturday: nothing leaves before Monday at ten."""
+    ward.patient()
+    check_in.ask_due(db, at(7))
+    db.query(Message).one().next_attempt_at = at(7, 12)
+    assert worklists.next_due(db, at(7)) == at(7, 12)
+
+
+def test_what_falls_on_a_day_off_is_due_when_it_is_asked(db: Session, ward: SmallWard) -> None:
     kari = ward.patient()
     ward.check_in(kari, 7).due_at = at(12)
     check_in.ask_due(db, at(12))

@@ -16,7 +16,7 @@ from companion.models import Flag, Grant, PatientUnit, Unit
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.use_cases.cases import flag
-from companion.use_cases.check_in import may_be_phoned, speaks
+from companion.use_cases.check_in import coming, may_be_phoned, speaks
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import contact
 from companion.use_cases.people.reach import patient_of
@@ -248,7 +248,10 @@ def _context(
         "case": case,
         "patient": case.patient,
         "flags": [_case_of(raised, case.open_flags, titles, who, say) for raised in _leads(case.open_flags)],
-        "coming": [one for one in case.check_ins if one.state in ("planned", "asked", "postponed")],
+        "coming": [
+            *((one, one.asked_at) for one in case.check_ins if one.state == "asked"),
+            *((one.check_in, one.at) for one in coming(db, case.check_ins, now)),
+        ],
         "items": timeline(case, say),
         "letters": [
             (one, say(MESSAGE_KINDS[one.kind]), letters.became(one, say, ways))

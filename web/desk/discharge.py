@@ -1,7 +1,7 @@
 """A person goes home: the form with what they will get beside it, and the sheet they take with them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +13,10 @@ from companion import library
 from companion.errors import Conflict, Invalid, NotFound
 from companion.models import Message, Patient, Stay, Unit
 from companion.rules.access import Actor, Level
-from companion.rules.cadence import local_day, to_utc
-from companion.rules.quiet_hours import next_allowed
+from companion.rules.cadence import local_day
 from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
-from companion.use_cases.check_in import sample, speaks
+from companion.use_cases.check_in import coming, sample, speaks
 from companion.use_cases.going_home import discharge
 from companion.use_cases.messages import contact
 from companion.use_cases.passport import lines as passport
@@ -34,6 +33,7 @@ from web.desk.words import Say, Sentences, choices
 from web.desk.words.letters import ANSWERS_BY_SMS, CONTACT_WAYS
 from web.desk.words.measures import OWNERS
 from web.desk.words.passport import SCOPES
+from web.house import pages
 from web.house.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
 from web.house.security import access
 from web.house.words import _
@@ -111,16 +111,13 @@ def sheet(
     patient = patient_of(db, who, stay.patient_id, now=now)
     shown = passport.read(db, who, patient.id, now=now)
     seen(patient.id, "printed", f"stay:{stay.id}")
-    check_ins = [one for one in stay.plan.check_ins if one.state in ("planned", "asked", "postponed")]
     mine = Sentences(patient.language if patient.language != "se" else "nb", now)
     return page(
         "desk/sheet.html",
         stay=stay,
         patient=patient,
         call=shown.whom_to_call,
-        check_ins=[
-            (_goes_out("check_in", one.local_date, one.local_time), one.local_time) for one in check_ins
-        ],
+        coming=coming(db, stay.plan.check_ins, now),
         by_sms=speaks(patient),
         sms=_text("check_in", patient.name, patient.language, mine, house.settings),
         sms_questions=_questions(
@@ -207,15 +204,17 @@ def _gets(form: DischargeForm, say: Sentences, now: datetime, settings: Settings
     lines = [
         line for line in discharge.preview(form.fields, now=now) if not (by_call and line.kind == "welcome")
     ]
-    coming = [
+    hours = {pages.say_hhmm(line.at, lang=say.lang) for line in lines}
+    hour = hours.pop() if len(hours) == 1 else ""
+    gets = [
         {
-            "on": line.on if by_call else _goes_out(line.kind, line.on, line.at),
+            "on": line.at,
+            "clock": "" if hour else line.at,
             "what": say(_("Velkommen hjem")) if line.kind == "welcome" else say.check_in(template, line.day),
             "tag": tag,
         }
         for line in lines
     ]
-    hour = say.hour(lines[0].at) if lines else ""
     language = form.fields["language"] if form.fields["language"] in LANGUAGES else "nb"
     name = form.fields["name"]
     texts = [_text("welcome", name, language, say, settings)]
@@ -224,7 +223,7 @@ def _gets(form: DischargeForm, say: Sentences, now: datetime, settings: Settings
         texts += _questions(name, language, points, say, settings)
     else:
         texts.append(_text("check_in", name, language, say, settings))
-    return {"form": form, "coming": coming, "texts": texts, "by_call": by_call, "hour": hour}
+    return {"form": form, "coming": gets, "texts": texts, "by_call": by_call, "hour": hour}
 
 
 def _questions(
@@ -237,11 +236,6 @@ def _questions(
         point = sample("started", point=points[0], number=2, total=total)
         asked.append(_text("next_question", name, language, say, settings, point))
     return asked
-
-
-def _goes_out(kind: str, day: date, hour: time) -> date:
-    """The day the message is really sent: not on days off."""
-    return local_day(next_allowed(kind, to_utc(day, hour), hour))
 
 
 def _text(

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 from companion.errors import Conflict, Invalid
 from companion.models import CheckIn, Flag
 from companion.rules.access import Actor, Level
+from companion.rules.cadence import local_day
 from companion.rules.questionnaire import LONGEST_TEXT, Item, address
 from companion.use_cases import check_in
 from web.desk.words import Say, Sentences
@@ -194,7 +195,7 @@ def _ending(
         label=say.check_in(one.plan.template, one.day),
         steps=[(step, _reasons(step.flags, found.titles, say)) for step in found.steps],
         still_open=[(raised, say.flag(raised)) for raised in _still_open(db, one)],
-        next_at=say.when(found.next.local_date) if found.next else None,
+        next_at=say.when(local_day(found.next.at)) if found.next else None,
         lost=status != 200,
     )
 

@@ -41,7 +41,7 @@ class DischargeRow(BaseModel):
     ward: str = Field(max_length=80, description="the key of a ward of this account")
     discharged_on: str = Field(max_length=40, description="YYYY-MM-DD, may be in the future")
     template: str = Field(max_length=40, description="a plan template's key")
-    hour: str = Field("", max_length=10, description="HH:MM or empty")
+    hour: str = Field("", max_length=10, description="HH:MM from 06:00 to 21:30, or empty")
     write_from: str = Field(
         "",
         max_length=10,

@@ -17,6 +17,7 @@ from companion.use_cases.check_in.answering import (
 from companion.use_cases.check_in.asking import ask_due, give_up_at, give_up_due, remind_at, remind_due
 from companion.use_cases.check_in.by_phone import PhoneForm, answer_by_phone, phone_form, written_by
 from companion.use_cases.check_in.by_sms import LAST_WORDS, sample, speaks
+from companion.use_cases.check_in.coming import Coming, coming
 from companion.use_cases.check_in.following import BEFORE_ANSWER, is_urgent
 from companion.use_cases.check_in.questions import Asking, asks
 from companion.use_cases.check_in.sheet import QuestionPage, Review, Sheet
@@ -27,6 +28,7 @@ __all__ = [
     "LAST_WORDS",
     "POSTPONE_AT_MOST",
     "Asking",
+    "Coming",
     "Ending",
     "Kept",
     "NextCheckIn",
@@ -39,6 +41,7 @@ __all__ = [
     "answer_by_phone",
     "ask_due",
     "asks",
+    "coming",
     "current",
     "ending",
     "finish",

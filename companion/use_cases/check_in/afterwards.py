@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from companion.errors import Conflict
 from companion.models import CheckIn, Flag, Patient, Plan, Professional, Unit
 from companion.rules.access import Actor
 from companion.use_cases.cases import flag
 from companion.use_cases.check_in.answerable import own, who_phoned
+from companion.use_cases.check_in.coming import TO_COME, coming
 from companion.use_cases.check_in.following import BEFORE_ANSWER, is_urgent
 from companion.use_cases.check_in.questions import ANSWERABLE, asking_of, required
 from companion.use_cases.messages import message
@@ -45,8 +46,7 @@ class Step:
 class NextCheckIn:
     """The next asking of the plan, and how: `sms`, `push` or `call`."""
 
-    local_date: date
-    local_time: time
+    at: datetime
     channel: str
 
 
@@ -103,7 +103,7 @@ def ending(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
         answered_at=required(check_in.answered_at),
         written_by=db.get_one(Professional, phoned_by) if phoned_by else None,
         steps=steps,
-        next=_next(db, check_in),
+        next=_next(db, check_in, now),
         heard_by=max((step.respond_by for step in waiting), default=None),
         contacts=_contacts(db, check_in.patient, [step.unit for step in waiting]),
         urgency=is_urgent(asking.counted),
@@ -138,25 +138,18 @@ def _step(group: Sequence[Flag], now: datetime) -> Step:
     )
 
 
-def _next(db: Session, check_in: CheckIn) -> NextCheckIn | None:
+def _next(db: Session, check_in: CheckIn, now: datetime) -> NextCheckIn | None:
     """The next one planned for the person, whichever plan it belongs to; none is promised while the plan rests."""
-    following = db.scalars(
+    planned = db.scalars(
         select(CheckIn)
         .join(CheckIn.plan)
-        .where(
-            CheckIn.patient_id == check_in.patient_id,
-            CheckIn.state.in_(("planned", "postponed")),
-            Plan.state == "active",
-        )
-        .order_by(CheckIn.due_at)
-        .limit(1)
-    ).first()
-    if following is None:
-        return None
+        .where(CheckIn.patient_id == check_in.patient_id, CheckIn.state.in_(TO_COME), Plan.state == "active")
+        .options(contains_eager(CheckIn.plan))
+    ).all()
     reachable = message.takes_messages(check_in.patient, "check_in")
-    return NextCheckIn(
-        following.local_date, following.local_time, check_in.patient.contact_by if reachable else "call"
-    )
+    for following in coming(db, planned, now):
+        return NextCheckIn(following.at, check_in.patient.contact_by if reachable else "call")
+    return None
 
 
 def _contacts(db: Session, patient: Patient, owners: Sequence[Unit]) -> tuple[Unit, ...]:

@@ -13,6 +13,7 @@ from companion.exchange import questionnaire_response
 from companion.models import Answer, CheckIn
 from companion.rules import cadence, questionnaire
 from companion.rules.access import Actor
+from companion.rules.quiet_hours import next_allowed
 from companion.use_cases.cases import flag
 from companion.use_cases.check_in.afterwards import Ending, ending
 from companion.use_cases.check_in.answerable import closing, own, refuse_closed, who_phoned
@@ -23,7 +24,14 @@ from companion.use_cases.check_in.following import (
     record_measures,
     tell_ward,
 )
-from companion.use_cases.check_in.questions import PASSED_BY, Asking, asking_of, required, template_of
+from companion.use_cases.check_in.questions import (
+    PASSED_BY,
+    Asking,
+    asking_of,
+    own_hour,
+    required,
+    template_of,
+)
 from companion.use_cases.check_in.sheet import QuestionPage, Review, Sheet, open_sheet
 
 POSTPONE_AT_MOST = 2
@@ -120,7 +128,10 @@ def finish(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
 
 
 def postpone(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> CheckIn:
-    """Not today: asked again tomorrow at the same hour. The second time the ward is told; a third is `Conflict("postponed")`."""
+    """Not today: asked again tomorrow at the same hour, or the first day after it when that may be.
+
+    The second time the ward is told; a third is `Conflict("postponed")`.
+    """
     if who.kind != "patient":
         raise NotFound("check-in")
     check_in = own(db, who, check_in_id, now, hold=True)
@@ -131,7 +142,9 @@ def postpone(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Ch
         raise Conflict("postponed")
     days = max(1, template_of(check_in).days_between_messages)
     check_in.local_date = cadence.local_day(now) + timedelta(days=days)
-    check_in.due_at = cadence.to_utc(check_in.local_date, check_in.local_time)
+    check_in.due_at = next_allowed(
+        "check_in", cadence.to_utc(check_in.local_date, check_in.local_time), own_hour(check_in)
+    )
     check_in.state = "postponed"
     check_in.postponed += 1
     if check_in.postponed == POSTPONE_AT_MOST:

@@ -6,6 +6,7 @@ most `POSTPONE_AT_MOST` times; or given up, and then a human has an open case or
 A patient has one open check-in: asking a new one gives up the older. What fell due while nobody was looking is not made up
 for in a burst: of several overdue ones the latest is asked and the earlier are skipped, and one that is more than
 `TOO_LATE` overdue is not asked at all but put before the ward.
+Nobody is asked or reminded when nothing may be sent: it falls due at the next hour that is allowed, as every page says.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +21,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
 from companion import library
 from companion.models import CheckIn, Message, Patient, Plan
 from companion.rules import cadence
-from companion.rules.quiet_hours import next_allowed
+from companion.rules.quiet_hours import is_message_day, next_allowed
 from companion.use_cases.check_in import by_sms
+from companion.use_cases.check_in.coming import TO_COME, moment_of, rested_by_patient
 from companion.use_cases.check_in.following import (
     already_told,
     raise_reasons,
@@ -39,7 +41,7 @@ _IN_FORCE = (Plan.state == "active", Patient.died_on.is_(None))
 
 def ask_due(db: Session, now: datetime, limit: int = BATCH) -> int:
     """Asks every check-in whose time has come; says how many were asked."""
-    due = (CheckIn.state.in_(("planned", "postponed")), CheckIn.due_at <= now)
+    due = (CheckIn.state.in_(TO_COME), CheckIn.due_at <= now)
     # The patient is locked too: another process must not take an earlier check-in of the same person.
     mine = _held(db, select(CheckIn).where(*due).order_by(CheckIn.due_at, CheckIn.id).limit(limit))
     patients = {check_in.patient_id for check_in in mine}
@@ -48,22 +50,18 @@ def ask_due(db: Session, now: datetime, limit: int = BATCH) -> int:
             CheckIn.patient_id, CheckIn.due_at, CheckIn.day
         )
     ).all()
+    rested = rested_by_patient(db, all_due, now)
     asked = 0
-    for _, group in groupby(all_due, key=lambda check_in: check_in.patient_id):
-        *earlier, latest = group
-        for check_in in earlier:
-            _skip(db, check_in, now)
-        if latest.due_at < now - TOO_LATE:
-            _give_up(db, latest, now, code="not_asked")
-        else:
-            _ask(db, latest, now)
-            asked += 1
+    for patient_id, group in groupby(all_due, key=lambda check_in: check_in.patient_id):
+        asked += _ask_latest(db, list(group), rested.get(patient_id), now)
     db.flush()
     return asked
 
 
 def remind_due(db: Session, now: datetime, limit: int = BATCH) -> int:
     """Reminds, once, whoever has not answered; says how many."""
+    if not is_message_day(cadence.local_day(now)):
+        return 0
     waiting = (
         CheckIn.state == "asked",
         CheckIn.reminded_at.is_(None),
@@ -91,8 +89,8 @@ def give_up_due(db: Session, now: datetime, limit: int = BATCH) -> int:
 
 
 def remind_at(check_in: CheckIn) -> datetime | None:
-    """When this asked check-in is reminded, counted from when its message could go or, in a conversation by SMS, from the
-    last word heard; None when it is not to be."""
+    """When this asked check-in is reminded, at an hour when that may be: counted from when its message could go or, in a
+    conversation by SMS, from the last word heard; None when it is not to be."""
     if check_in.state != "asked" or check_in.reminded_at:
         return None
     asked_at, heard_at = required(check_in.asked_at), check_in.heard_at
@@ -111,7 +109,8 @@ def _remind_after(
     asked_at: datetime, heard_at: datetime | None, own_hour: time, template: cadence.PlanTemplate
 ) -> datetime:
     sent = next_allowed("check_in", asked_at, own_hour)
-    return cadence.remind_at(cadence.silent_from(sent, heard_at), template.remind_after_hours)
+    silent = cadence.silent_from(sent, heard_at)
+    return next_allowed("reminder", cadence.remind_at(silent, template.remind_after_hours), own_hour)
 
 
 def _give_up_after(
@@ -166,6 +165,24 @@ def _ready(
     return _held(db, select(CheckIn).where(*waiting, CheckIn.id.in_(ripe)).order_by(since, CheckIn.id))
 
 
+def _ask_latest(db: Session, due: Sequence[CheckIn], rested: datetime | None, now: datetime) -> bool:
+    """Asks the latest of what is due for one person; whether it was asked. What may not be asked now falls due when it may."""
+    *earlier, latest = due
+    moment = moment_of(latest, now, rested)
+    too_late = latest.due_at < now - TOO_LATE
+    if moment > now and not too_late:
+        for check_in in due:
+            check_in.due_at = moment
+        return False
+    for check_in in earlier:
+        _skip(db, check_in, now)
+    if too_late:
+        _give_up(db, latest, now, code="not_asked")
+    else:
+        _ask(db, latest, now)
+    return not too_late
+
+
 def _ask(db: Session, check_in: CheckIn, now: datetime) -> None:
     others = db.scalars(
         select(CheckIn).where(
@@ -207,7 +224,6 @@ def _write(
         now=now,
         params=params,
         check_in=check_in,
-        not_before=next_allowed(letter_kind, now, own_hour(check_in)),
         valid_until=valid_until,
         dedupe_key=f"{letter_kind}:{check_in.id}:{check_in.postponed}",
     )

@@ -23,10 +23,11 @@ from companion.models import CheckIn, Message, Patient, Plan
 from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item
-from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from, next_allowed
+from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from
 from companion.rules.replies import Reply, ReplyKind, option_meant
 from companion.use_cases.check_in.afterwards import Ending
 from companion.use_cases.check_in.answering import finish, postpone, save
+from companion.use_cases.check_in.coming import coming
 from companion.use_cases.check_in.following import is_urgent, raise_reasons, record_measures, tell_ward
 from companion.use_cases.check_in.questions import ANSWERABLE, Asking, AskingAbout, asking_of, own_hour
 from companion.use_cases.messages import contact, message
@@ -252,7 +253,7 @@ def _say_goodbye(db: Session, check_in: CheckIn, ending: Ending, when: _Heard) -
         "urgent": ending.urgency,
         "call": "wants_contact" in codes,
         "read_by": local_day(ending.heard_by).isoformat() if ending.heard_by else None,
-        "again": following.local_date.isoformat() if following else None,
+        "again": local_day(following.at).isoformat() if following else None,
         "by_call": following is not None and following.channel == "call",
     }
     _write(db, "all_answered", check_in, params, f"all_answered:{check_in.id}", when)
@@ -260,12 +261,12 @@ def _say_goodbye(db: Session, check_in: CheckIn, ending: Ending, when: _Heard) -
 
 def _not_today(db: Session, check_in: CheckIn, when: _Heard) -> None:
     try:
-        postpone(db, _themselves(check_in.patient), check_in.id, now=when.now)
+        later = postpone(db, _themselves(check_in.patient), check_in.id, now=when.now)
     except Conflict:
         tell_ward(db, check_in, "postponed_twice", when.now, day=check_in.day)
         _reply(db, check_in, {"about": "often_postponed"}, when)
     else:
-        again = next_allowed(QUESTIONS[0], check_in.due_at, own_hour(check_in))
+        again = min((one.at for one in coming(db, later.plan.check_ins, when.now)), default=later.due_at)
         _reply(db, check_in, {"about": "postponed", "again": local_day(again).isoformat()}, when)
 
 

@@ -25,10 +25,11 @@ from companion.models import (
     Stay,
 )
 from companion.rules.access import Actor
-from companion.rules.cadence import PlannedCheckIn, local_day, schedule, to_utc
+from companion.rules.cadence import PlannedCheckIn, local_day, schedule
 from companion.rules.names import alike
 from companion.use_cases.going_home.checked import Discharge
 from companion.use_cases.going_home.places import Place, Places
+from companion.use_cases.going_home.preview import asked_at, is_over, welcomed_at
 from companion.use_cases.going_home.retitled import retitled
 from companion.use_cases.messages import message
 
@@ -317,8 +318,8 @@ class Arrival:
         """A day that is already over when we hear of it is never asked about."""
         check_in.questionnaire = planned.questionnaire
         check_in.local_date, check_in.local_time = planned.local_date, planned.local_time
-        check_in.zone, check_in.due_at = planned.zone, planned.due_at
-        over = planned.local_date < self.writes_from
+        check_in.zone, check_in.due_at = planned.zone, asked_at(planned)
+        over = is_over(planned, self.writes_from)
         check_in.state = "skipped" if over else "planned"
         check_in.ended_at = self.now if over else None
 
@@ -440,7 +441,7 @@ class Arrival:
         if self.old and first:
             # Hundreds may come in with one old list: each is greeted the day before it is first asked.
             day = max(day, first - timedelta(days=1))
-        not_before = max(self.now, to_utc(day, hour))
+        not_before = welcomed_at(day, hour, self.now)
         return not_before, not_before + WELCOME_LASTS
 
     def _move_welcome(self, stay: Stay, patient: Patient) -> None:

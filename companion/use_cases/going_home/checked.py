@@ -13,6 +13,7 @@ from companion.models.care import MEASURE_OWNERS
 from companion.rules import names
 from companion.rules import national_id as national_ids
 from companion.rules.names import Name
+from companion.rules.quiet_hours import may_choose
 from companion.rules.texts import LANGUAGES
 from companion.settings import Settings
 from companion.use_cases.going_home.places import Place, Places, national_id_problem
@@ -239,6 +240,8 @@ class _Check:
         hour = read_time(typed)
         if typed and hour is None:
             self._problems["hour"] = "not_a_time"
+        elif hour is not None and not may_choose(hour):
+            self._problems["hour"] = "quiet_hour"
         return hour
 
     def _measures(self, drafts: Sequence[MeasureDraft], discharged_on: date) -> tuple[NewMeasure, ...]:

@@ -149,6 +149,11 @@ _CELL: Mapping[str, tuple[str, ...]] = {
     "too_far": (_("er for langt unna."),),
     "unknown_template": (_("er ikke en oppfølgingsmal vi kjenner. Malene heter %(templates)s."),),
     "not_a_time": (_("er ikke et klokkeslett. Skriv TT:MM, eller la feltet stå tomt."),),
+    "quiet_hour": (
+        _(
+            "er et klokkeslett da ingen meldinger sendes. Skriv et fra 06:00 til 21:30, eller la feltet stå tomt."
+        ),
+    ),
     "not_a_measure": (_("må skrives «tiltak|ansvarlig|dager», med « & » mellom tiltakene."),),
     "unknown_owner": (_("må være hospital, art, municipality, gp, nav eller patient."),),
     "not_a_number": (_("må være et helt antall dager."),),

@@ -38,7 +38,7 @@ def pause(db: Session, who: Actor, patient_id: UUID, reason: str, *, now: dateti
 
 
 def resume(db: Session, who: Actor, patient_id: UUID, reason: str = "wish", *, now: datetime) -> Patient:
-    """Asks again from today on; what was due while the plan stood still is skipped. `Conflict` when no plan stands still."""
+    """Asks again from today on; what was to be asked while the plan stood still is skipped. `Conflict` when no plan does."""
     patient = _patient(db, who, patient_id, now=now)
     paused = _plans(db, patient, "paused")
     if patient.died_on or not paused:
@@ -108,7 +108,7 @@ def _pause(plan: Plan, who: Actor, reason: str, now: datetime) -> None:
 def _resume(plan: Plan, who: Actor, reason: str, now: datetime) -> None:
     today = local_day(now)
     for check_in in plan.check_ins:
-        if check_in.state == "planned" and check_in.local_date < today:
+        if check_in.state == "planned" and local_day(check_in.due_at) < today:
             check_in.state, check_in.ended_at = "skipped", now
     plan.state, plan.stay.state = "active", "open"
     plan.events.append(_event(who, "resumed", reason, now))

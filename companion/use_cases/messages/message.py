@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -195,9 +195,9 @@ def takes_messages(person: Patient | Relative | Person, kind: str) -> bool:
 
 
 def sent_lately(
-    db: Session, letters: Iterable[Message | Letter], now: datetime
+    db: Session, letters: Iterable[Message | Letter | CheckIn], now: datetime
 ) -> dict[UUID, list[datetime]]:
-    """When the patients these letters are for were last sent something unasked; the oldest first.
+    """When the patients these letters or check-ins are for were last sent something unasked; the oldest first.
 
     What counts: a letter of the batch lane, once, from its claim on, at the moment of its latest attempt, by whatever way; and
     no more once it is known not to have arrived (refused, not found, undelivered, a push no device has acknowledged).
@@ -213,17 +213,21 @@ def sent_lately(
 def enough_until(
     message: Message | Letter, sent: Sequence[datetime], a_week: int, now: datetime
 ) -> datetime | None:
-    """Until when the person has had enough messages; None when this one may go. An appointment is never held back."""
+    """When this one goes instead, because the person has had enough; None when it may go. An appointment is never held back."""
     if message.kind not in HELD_BACK or message.relative_id:
         return None
     this_week = [moment for moment in sent if moment > now - WEEK]
     moments = [this_week[-a_week] + WEEK] if len(this_week) >= a_week else []
-    if message.check_in is not None and sent:
-        days = plan_template(message.check_in.plan.template).days_between_messages
-        if days:
-            moments.append(sent[-1] + timedelta(days=days) - LATE_AT_MOST)
+    if message.check_in is not None and (rested := rested_from(message.check_in, sent)):
+        moments.append(rested)
     until = max(moments, default=now)
-    return until if until > now else None
+    return next_allowed(message.kind, until, _hour(message)) if until > now else None
+
+
+def rested_from(check_in: CheckIn | ItsCheckIn, sent: Sequence[datetime]) -> datetime | None:
+    """From when a plan that keeps its messages apart may write again, after what was `sent`; None where nothing keeps it."""
+    days = plan_template(check_in.plan.template).days_between_messages
+    return sent[-1] + timedelta(days=days) - LATE_AT_MOST if days and sent else None
 
 
 def standing(db: Session, message: Message | Letter, now: datetime) -> Literal["send", "cancel"] | datetime:
@@ -239,12 +243,16 @@ def standing(db: Session, message: Message | Letter, now: datetime) -> Literal["
     asked_for = _check_in_asks(db, message) and meeting_stands(message) and _invited_still(db, message)
     if not (asked_for and _welcome(db, message, now)):
         return "cancel"
-    hour = message.patient.hour if message.patient and not message.relative else None
+    hour = _hour(message)
     allowed = next_allowed(message.kind, now, hour)
     if allowed <= now:
         return "send"
     later = spread(allowed, hour, message.id)
     return later if later < message.valid_until else allowed
+
+
+def _hour(message: Message | Letter) -> time | None:
+    return message.patient.hour if message.patient and not message.relative else None
 
 
 def _check_in_asks(db: Session, message: Message | Letter) -> bool:

@@ -76,13 +76,16 @@ def test_reminded_once_after_24_hours_then_given_up_with_a_flag(db: Session, war
     assert ward.check_in(kari, 7).state == "expired"
 
 
-def test_the_24_hours_count_from_when_the_message_could_go(db: Session, ward: SmallWard) -> None:
-    """Day 12 is a Saturday: the letter waits until Monday, so does the reminder until Tuesday."""
+def test_what_falls_on_a_saturday_is_asked_on_monday_and_reminded_on_tuesday(
+    db: Session, ward: SmallWard
+) -> None:
+    """Day 12 is a Saturday."""
     kari = ward.patient()
     asked = ward.check_in(kari, 7)
     asked.due_at = at(12)
-    check_in.ask_due(db, at(12))
-    assert check_in.remind_due(db, at(13, 12)) == 0
+    assert check_in.ask_due(db, at(12)) == 0
+    assert (asked.state, asked.due_at, letters(db, kari)) == ("planned", at(14), [])
+    assert check_in.ask_due(db, at(14)) == 1
     assert check_in.remind_due(db, at(14, 12)) == 0
     assert check_in.remind_due(db, at(15)) == 1
 
@@ -492,7 +495,7 @@ def test_all_well_promises_nothing_but_the_next_time(db: Session, ward: SmallWar
     ending = check_in.finish(db, themselves(kari), asked.id, now=at(7, 12))
     assert (ending.steps, ending.heard_by, ending.urgency) == ((), None, False)
     assert ending.next
-    assert (ending.next.local_date, ending.next.channel) == (at(30).date(), "sms")
+    assert (ending.next.at, ending.next.channel) == (at(30), "sms")
     assert [unit.key for unit in ending.contacts] == ["tromso-ke", "post3"]
 
 
@@ -555,12 +558,21 @@ def test_the_answers_as_fhir(db: Session, ward: SmallWard) -> None:
 def test_a_postponed_one_asked_again_before_the_letter_went_is_one_letter(
     db: Session, ward: SmallWard
 ) -> None:
-    """Asked on Saturday, put off to Sunday: nothing has left the house, and on Monday one letter does."""
+    """Asked, and put off while the post stood still: nothing has left the house, and one letter does."""
     kari = ward.patient()
     asked = ward.check_in(kari, 7)
-    asked.due_at = at(12)
-    check_in.ask_due(db, at(12))
-    check_in.postpone(db, themselves(kari), asked.id, now=at(12, 11))
-    assert asked.due_at - at(12) == timedelta(days=1)
-    assert check_in.ask_due(db, at(13)) == 1
+    check_in.ask_due(db, at(7))
+    check_in.postpone(db, themselves(kari), asked.id, now=at(7, 11))
+    assert asked.due_at == at(8)
+    assert check_in.ask_due(db, at(8)) == 1
     assert letters(db, kari) == ["check_in"]
+
+
+def test_put_off_on_friday_it_is_asked_on_monday(db: Session, ward: SmallWard) -> None:
+    kari = ward.patient()
+    asked = ward.check_in(kari, 7)
+    asked.due_at = at(11)
+    check_in.ask_due(db, at(11))
+    check_in.postpone(db, themselves(kari), asked.id, now=at(11, 11))
+    assert asked.due_at == at(14)
+    assert check_in.coming(db, asked.plan.check_ins, at(11, 12))[0].at == at(14)

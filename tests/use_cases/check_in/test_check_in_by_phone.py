@@ -138,11 +138,11 @@ def test_fourteen_days_later_it_is_too_late(db: Session, ward: SmallWard, sofia:
 def test_once_asked_anew_the_old_one_is_over(db: Session, ward: SmallWard, sofia: Actor) -> None:
     kari, one = silent(db, ward)
     newer = ward.check_in(kari, 30)
-    newer.due_at = at(12)
-    check_in.ask_due(db, at(12))
+    newer.due_at = at(14)
+    check_in.ask_due(db, at(14))
     with pytest.raises(Conflict, match="expired"):
-        check_in.phone_form(db, sofia, one.id, now=at(12))
-    assert check_in.phone_form(db, sofia, newer.id, now=at(12)).check_in is newer
+        check_in.phone_form(db, sofia, one.id, now=at(14))
+    assert check_in.phone_form(db, sofia, newer.id, now=at(14)).check_in is newer
 
 
 def test_what_expired_half_answered_is_not_said_twice(db: Session, ward: SmallWard, sofia: Actor) -> None:

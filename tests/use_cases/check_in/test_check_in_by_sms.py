@@ -475,7 +475,7 @@ def test_a_digit_after_it_was_given_up_reaches_a_human(db: Session, phone: Butto
 
 def test_a_question_that_was_answered_meanwhile_is_not_sent(db: Session, ward: SmallWard) -> None:
     patient = odd(ward)
-    check_in.ask_due(db, at(7, 23))
+    check_in.ask_due(db, at(7, 19))
     letter = db.scalars(select(Message)).one()
     assert message.standing(db, letter, letter.not_before) == "send"
     check_in.save(db, themselves(patient), ward.check_in(patient, 7).id, "how", ["good"], now=at(8, 7))

@@ -23,6 +23,7 @@ from companion.models import (
 from companion.models.base import Base
 from companion.rules.cadence import local_day
 from companion.settings import Settings
+from companion.use_cases.check_in import coming
 from companion.use_cases.going_home import discharge, places, plan
 from companion.use_cases.going_home.discharge import MeasureDraft
 from companion.use_cases.passport import lines as passport
@@ -335,10 +336,10 @@ def test_preview_shows_the_days_the_plan_gets(db: Session, ward: cast.Ward, now:
     shown = discharge.preview(fields, now=now)
     stay = cast.send_home(db, ward.sofia, now, fields).stay
 
-    assert [(line.day, line.on, line.at) for line in shown if line.kind == "check_in"] == [
-        (one.day, one.local_date, one.local_time) for one in stay.plan.check_ins if one.state == "planned"
+    assert [(line.day, line.at) for line in shown if line.kind == "check_in"] == [
+        (one.check_in.day, one.at) for one in coming(db, stay.plan.check_ins, now)
     ]
-    assert (shown[0].kind, shown[0].on) == ("welcome", local_day(now))
+    assert (shown[0].kind, local_day(shown[0].at)) == ("welcome", local_day(now))
     assert shown[3].label["nb"]
 
 
@@ -371,6 +372,10 @@ def test_preview_of_half_a_form_is_empty(fields: dict[str, str], now: datetime) 
         ("template", "slag", "unknown_template"),
         ("hour", "25:00", "not_a_time"),
         ("hour", "ti", "not_a_time"),
+        ("hour", "23:00", "quiet_hour"),
+        ("hour", "05:59", "quiet_hour"),
+        ("hour", "21:31", "quiet_hour"),
+        ("hour", "00:00", "quiet_hour"),
     ],
 )
 def test_a_field_that_does_not_do(

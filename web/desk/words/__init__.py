@@ -1,7 +1,7 @@
 """What professionals read: a sentence for each code of the domain, by noun."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -29,10 +29,6 @@ class Sentences(CaseWords, MeasureWords, PlanWords, GrantWords, ProblemWords):
         if isinstance(value, datetime):
             return pages.say_moment(value, lang=self.lang, now=self.now)
         return pages.say_day(value, lang=self.lang, now=self.now)
-
-    def hour(self, value: time) -> str:
-        """A wall-clock time."""
-        return value.strftime("%H:%M" if self.lang == "en" else "%H.%M")
 
     def age(self, patient: Patient) -> int:
         """Whole years."""

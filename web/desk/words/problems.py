@@ -26,6 +26,7 @@ PROBLEMS: Mapping[str, str] = {
     "not_a_date": _("Skriv en dato som finnes."),
     "too_far": _("Datoen er for langt unna."),
     "not_a_time": _("Skriv et klokkeslett, for eksempel 10:00."),
+    "quiet_hour": _("Da sender vi ingen meldinger. Velg et klokkeslett fra 06.00 til 21.30."),
     "not_a_language": _("Velg et språk fra lista."),
     "not_a_measure": _("Skriv tiltaket på nytt."),
     "too_many": _("Det er for mange. Ta bort noen."),

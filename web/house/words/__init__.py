@@ -1,7 +1,7 @@
 """Words: a sentence of the catalogue in the reader's language, and how days and hours are said."""
 
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import TypeVar
 
 from fastapi import Request
@@ -28,11 +28,6 @@ class Words:
         # gettext("") is the catalogue's head.
         said = self._words.gettext(sentence) if sentence else ""
         return said % values if values else said
-
-    def hour(self, value: time) -> str:
-        """A wall-clock time: `kl. 10`, `kl. 10.30`."""
-        shown = value.strftime("%H:%M" if self.lang == "en" else "%H.%M")
-        return self(_("kl. %(time)s"), time=shown)
 
     def weekday(self, value: datetime) -> str:
         """`Tirsdag 24. november`: today said in full."""

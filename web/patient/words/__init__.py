@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from companion.models import CheckIn
+from companion.use_cases.check_in import Coming
 from web.house import pages
 from web.house.words import reading
 from web.house.words.passport import PassportWords
@@ -17,10 +17,9 @@ from web.patient.words.sharing import SharingWords
 class PatientWords(CheckInWords, OwnMeasureWords, PassportWords, SharingWords, ProblemWords):
     """The tables in one reader's language. Templates get it as `words`."""
 
-    def then(self, asked: CheckIn) -> str:
-        """When a planned check-in comes: `i morgen kl. 10.00`."""
-        day = pages.say_day(asked.local_date, lang=self.lang, now=self.now)
-        return f"{day} {self.hour(asked.local_time)}"
+    def then(self, next_one: Coming) -> str:
+        """When a check-in to come is asked: `i morgen kl. 10.00`."""
+        return pages.say_moment(next_one.at, lang=self.lang, now=self.now)
 
 
 Words = Annotated[PatientWords, Depends(reading(PatientWords))]
