@@ -394,7 +394,9 @@ class Model:
         reminded = check_in.reminded_at is not None
         sent = opens(check_in.reminded_at or check_in.asked_at or check_in.due_at)
         silent_from = min(max(sent, *person.wrote), sent + LISTENS_AT_MOST) if person.wrote else sent
-        return silent_from + (GIVEN_UP_AFTER if reminded else REMINDS_AFTER.get(template, REMINDED_AFTER))
+        if reminded:
+            return silent_from + GIVEN_UP_AFTER
+        return opens(silent_from + REMINDS_AFTER.get(template, REMINDED_AFTER))
 
     def _of_week(
         self,

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from companion import library
 from companion.clock import FixedClock
 from companion.models import Answer, CheckIn, Flag, Message, Patient
+from companion.rules.quiet_hours import next_allowed
 from companion.settings import Settings
 from companion.use_cases import check_in
 from companion.use_cases.messages import message
@@ -25,7 +26,7 @@ from notifications.wording import WITH_LINK
 from tests.delivery.conftest import MakeDispatcher
 from tests.delivery.test_hooks import INBOUND, PUBLIC, post
 from tests.delivery.test_wording import HEALTH, LANGUAGES
-from tests.use_cases.small_ward import SmallWard, at
+from tests.use_cases.small_ward import TEN, SmallWard, at
 from web.app import create_app
 from web.house.settings import WebSettings
 
@@ -183,7 +184,7 @@ def speak(db: Session, ward: SmallWard, template: str) -> list[str]:
     odd.sms_agreed_at = at(0)
     db.flush()
     day = library.plan_template(template).check_ins[-1].day_offset
-    check_in.ask_due(db, at(day))
+    check_in.ask_due(db, next_allowed("check_in", at(day), TEN))
     texts: list[str] = []
     read = 0
     for _ in range(60):
