@@ -81,6 +81,14 @@ def is_message_day(day: date) -> bool:
     return is_working_day(day) and (day.month, day.day) not in EVES
 
 
+def message_day_before(day: date) -> date:
+    """The last day before this one on which anybody hears from us unasked."""
+    day -= timedelta(days=1)
+    while not is_message_day(day):
+        day -= timedelta(days=1)
+    return day
+
+
 def is_working_day(day: date) -> bool:
     """Monday to Friday, national holidays excepted."""
     return day.weekday() < 5 and day not in _holidays(day.year)

@@ -67,7 +67,16 @@ def remind_due(db: Session, now: datetime, limit: int = BATCH) -> int:
         CheckIn.reminded_at.is_(None),
         CheckIn.asked_at <= now - timedelta(hours=cadence.REMIND_AFTER_HOURS),
     )
-    ready = _ready(db, waiting, CheckIn.asked_at, _remind_after, now, limit)
+
+    def moment(
+        asked_at: datetime, heard_at: datetime | None, own_hour: time, template: cadence.PlanTemplate
+    ) -> datetime:
+        # Somebody who looks late waits for the next hour at which it may go.
+        return next_allowed(
+            "reminder", max(_remind_after(asked_at, heard_at, own_hour, template), now), own_hour
+        )
+
+    ready = _ready(db, waiting, CheckIn.asked_at, moment, now, limit)
     for check_in in ready:
         check_in.reminded_at = now
         _write(db, check_in, "reminder", now, valid_until=required(give_up_at(check_in)))

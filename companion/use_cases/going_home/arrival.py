@@ -27,6 +27,7 @@ from companion.models import (
 from companion.rules.access import Actor
 from companion.rules.cadence import PlannedCheckIn, local_day, schedule
 from companion.rules.names import alike
+from companion.rules.quiet_hours import message_day_before
 from companion.use_cases.going_home.checked import Discharge
 from companion.use_cases.going_home.places import Place, Places
 from companion.use_cases.going_home.preview import asked_at, is_over, welcomed_at
@@ -420,7 +421,7 @@ class Arrival:
         return PlanEvent(kind=kind, reason=reason, at=self.now, by_kind=self.who.kind, by_id=self.who.id)
 
     def _welcome(self, stay: Stay, plan: Plan, patient: Patient) -> None:
-        first = min((one.local_date for one in plan.check_ins if one.state == "planned"), default=None)
+        first = min((local_day(one.due_at) for one in plan.check_ins if one.state == "planned"), default=None)
         if self.old and first is None:
             return
         not_before, valid_until = self._welcome_time(patient, first)
@@ -439,8 +440,8 @@ class Arrival:
         hour = patient.hour or library.plan_template(self.new.template).hour
         day = max(self.new.discharged_on, self.writes_from)
         if self.old and first:
-            # Hundreds may come in with one old list: each is greeted the day before it is first asked.
-            day = max(day, first - timedelta(days=1))
+            # Hundreds may come in with one old list: each is greeted on the last day before it is first asked.
+            day = max(day, message_day_before(first))
         not_before = welcomed_at(day, hour, self.now)
         return not_before, not_before + WELCOME_LASTS
 
