@@ -44,7 +44,7 @@ def expired(browser: PageClient, home: AtHome, clock: FixedClock) -> None:
     """Kari says nothing for as long as we wait."""
     with browser.sessions() as db:
         for step in (check_in.remind_due, check_in.give_up_due):
-            clock.forward(timedelta(days=4))
+            clock.forward(timedelta(days=6))
             assert step(db, clock.now()) >= 1
         db.commit()
     clock.forward(timedelta(hours=1))
