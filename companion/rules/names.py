@@ -4,6 +4,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from companion.rules.given_names import GIVEN_NAMES
+
 # UTF-8 read as Windows-1252, as MacRoman and as the old DOS letters; and letters lost on the way.
 _GARBLED = re.compile(
     r"[ÃÂ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|Ä[\x8c-\x91Œ‘]|Å[\x8a\x8bŠ‹¡§¾¦½]|â€|ï»¿|√[\w∏•¶®]|├.|\ufffd"
@@ -65,21 +67,32 @@ class Name:
 
 
 def read(written: str) -> Name:
-    """The name as somebody wrote it in one line, `Ola Hansen` or `Hansen, Ola`.
+    """The name as somebody wrote it in one line: `Ola Hansen`, `Hansen, Ola`, `HANSEN Ola`.
 
-    All capitals without a comma come from systems that put either name first: nobody can know which.
+    All capitals without a comma come from systems that put either name first, and `Nordmann Ola` from those that turn it
+    round: nobody can know then.
     """
-    text = " ".join(written.split()).strip(" ,;")
+    text = " ".join(written.split())
     if "," in text:
-        family, _, given = (part.strip(" ,") for part in text.partition(","))
-        return together(given.replace(",", " "), family)
+        return _with_comma(text)
     words = text.split()
     if len(words) < 2:
         return Name(text, given=text if text and not _shouted(text) else "")
+    if family := _shouted_part(words):
+        given = " ".join(word for word in words if word not in family)
+        return together(given, _spoken(" ".join(family)))
     if _shouted(text) or _turned_round(words):
         return Name(text)
     at = _family_begins(words)
     return Name(text, " ".join(words[:at]), " ".join(words[at:]))
+
+
+def _with_comma(text: str) -> Name:
+    family, _comma, given = (part.strip(" ,") for part in text.partition(","))
+    if given:
+        return together(given.replace(",", " "), family)
+    # `Hansen,` is a surname; `Ola Hansen,` has only a comma too many.
+    return read(family) if " " in family else Name(family)
 
 
 def called(full: str) -> str:
@@ -137,9 +150,19 @@ def _shouted(text: str) -> bool:
 
 
 def _turned_round(words: list[str]) -> bool:
-    """A first word that can only be a surname before one that is none: `Hansen Ola`."""
+    """A first word that is no given name before a last that is: `Hansen Ola`, `Nordmann Ola Andre`."""
     first, last = words[0].casefold(), words[-1].casefold()
-    return len(first) > 4 and first.endswith(_SURNAME_ENDS) and not last.endswith(_SURNAME_ENDS)
+    surname_first = len(first) > 4 and first.endswith(_SURNAME_ENDS) and not last.endswith(_SURNAME_ENDS)
+    parts = re.split(r"-", first)
+    return surname_first or (last in GIVEN_NAMES and not any(part in GIVEN_NAMES for part in parts))
+
+
+def _shouted_part(words: list[str]) -> list[str]:
+    """The surname of `HANSEN Ola` and `Ola HANSEN`: the words in capitals, at one end, beside others that are not."""
+    loud = [word for word in words if _shouted(word)]
+    if len(loud) == len(words) or not loud or not all(len(word) > 2 for word in loud):
+        return []
+    return loud if loud in (words[: len(loud)], words[-len(loud) :]) else []
 
 
 def _family_begins(words: list[str]) -> int:

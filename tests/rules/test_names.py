@@ -18,6 +18,10 @@ from companion.rules import names
         ("Anne van der Berg", "Anne", "van der Berg", "Anne van der Berg"),
         ("Áile-Máret Čáppa Øwre", "Áile-Máret Čáppa", "Øwre", "Áile-Máret Čáppa Øwre"),
         ("Kari", "Kari", "", "Kari"),
+        ("NILSEN Oda Marie", "Oda Marie", "Nilsen", "Oda Marie Nilsen"),
+        ("Oda Marie NILSEN", "Oda Marie", "Nilsen", "Oda Marie Nilsen"),
+        ("Oda K Nilsen", "Oda K", "Nilsen", "Oda K Nilsen"),
+        ("Ann-Mari Per", "Ann-Mari", "Per", "Ann-Mari Per"),
         ("ole mcdonald", "ole", "mcdonald", "ole mcdonald"),
         ("Ola Hansen,", "Ola", "Hansen", "Ola Hansen"),
     ],
@@ -27,7 +31,19 @@ def test_a_name_is_read_as_it_is_written(written: str, given: str, family: str, 
 
 
 @pytest.mark.parametrize(
-    "written", ["NORDMANN OLA", "OLA NORDMANN", "Hansen Ola", "NILSEN", "ÆRØ KÅRE PER", ", ", ""]
+    "written",
+    [
+        "NORDMANN OLA",
+        "OLA NORDMANN",
+        "Hansen Ola",
+        "Nordmann Ola",
+        "Berg Anne Marie",
+        "NILSEN",
+        "Nilsen,",
+        "ÆRØ KÅRE PER",
+        ", ",
+        "",
+    ],
 )
 def test_where_nobody_can_know_nobody_is_greeted_by_a_surname(written: str) -> None:
     assert not names.read(written).known

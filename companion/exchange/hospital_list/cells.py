@@ -61,6 +61,7 @@ class Tidied:
 def tidied(row: Mapping[str, str]) -> Tidied:
     """The row without what a spreadsheet did to it. Its problems are certain; everything else is checked later."""
     found = Tidied({column: _bare(cell) for column, cell in row.items()})
+    found.problems |= {column: code for column, cell in found.cells.items() if (code := _given_up(cell))}
     _name(found)
     for column in _READ_AS_DIGITS:
         _digits(found, column)
@@ -69,7 +70,7 @@ def tidied(row: Mapping[str, str]) -> Tidied:
     _day(found)
     cells = found.cells
     cells["hour"] = _hour(cells.get("hour", ""))
-    cells["language"] = _coded(cells.get("language", ""), _LANGUAGES)
+    cells["language"] = _coded(cells.get("language", ""), _LANGUAGES) or "nb"
     cells["measures"] = " & ".join(map(_measure, cells.get("measures", "").split(" & ")))
     return found
 
@@ -80,6 +81,13 @@ def _bare(cell: str) -> str:
     if told := re.fullmatch(r'="?(.*?)"?', text, re.DOTALL):
         text = told[1].replace('""', '"').strip()
     return text.removeprefix("'").strip() if re.match(r"'[\d+]", text) else text
+
+
+def _given_up(cell: str) -> str:
+    """What Excel shows where it has no value to show."""
+    if len(cell) > 2 and set(cell) == {"#"}:
+        return "hashes"
+    return "formula_error" if re.fullmatch(r"#[A-ZÆØÅ/]+[!?]?", cell) else ""
 
 
 def _name(found: Tidied) -> None:
@@ -114,16 +122,16 @@ def _municipality(found: Tidied) -> None:
     text = found.cells.get("municipality_number", "")
     if re.fullmatch(r"\d{3}", text):
         found.cells["municipality_number"] = f"0{text}"
-    elif told := re.fullmatch(r"(\d{4})\s+\D+|\D+\s+\(?(\d{4})\)?", text):
+    elif told := re.fullmatch(r"(\d{4})[\s-]+\D+|\D+\s+\(?(\d{4})\)?", text):
         found.cells["municipality_number"] = told[1] or told[2]
+    else:
+        found.cells["municipality_number"] = re.sub(r"\s+kommune$", "", text, flags=re.IGNORECASE)
 
 
 def _day(found: Tidied) -> None:
     text = found.cells.get("discharged_on", "")
     if re.fullmatch(r"\d{5}([.,]\d+)?", text):
         found.problems["discharged_on"] = "excel_day_number"
-    elif text and set(text) == {"#"}:
-        found.problems["discharged_on"] = "hashes"
     elif text:
         days = _days(text)
         if len(days) > 1:
@@ -139,7 +147,9 @@ def _days(text: str) -> set[date]:
     bare = (
         re.sub(r"[\sT]+(kl\.?\s*)?\d{1,2}[:.]\d{2}([:.]\d{2}([.,]\d+)?)?\s*$", "", text).strip().rstrip(".")
     )
-    if told := re.fullmatch(r"(\d{4})[-./](\d{1,2})[-./](\d{1,2})|(\d{4})(\d{2})(\d{2})", bare):
+    if told := re.fullmatch(
+        r"(\d{4})[-./](\d{1,2})[-./](\d{1,2})|(\d{4})(\d{2})(\d{2})(?:\d{4}|\d{6})?", bare
+    ):
         year, month, day = (int(part) for part in told.groups() if part)
         return _possible((year, month, day))
     if told := re.fullmatch(r"(\d{1,2})([./-])\s?(\d{1,2})[./-]\s?(\d{4}|\d{2})", bare):

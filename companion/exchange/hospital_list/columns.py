@@ -19,7 +19,7 @@ COLUMNS = (
     "measures",
 )
 GIVEN, FAMILY = "given_name", "family_name"
-# May be left out of a list: the template's hour counts, and measures may be written later.
+# May be left out of a list: the template's hour counts, letters are in bokmål, and measures may be written later.
 _OPTIONAL = ("hour", "measures", "language", "phone")
 _ALSO_CALLED = {
     "national_id": "fødselsnummer fødselsnr fnr f.nr pnr personnummer personnr fødselsnummer/d-nummer d-nummer "

@@ -120,6 +120,10 @@ _CELL: Mapping[str, tuple[str, ...]] = {
         _("er bare ####: kolonnen var for smal da Excel skrev ut lista."),
         _("Gjør den bredere, og lagre på nytt."),
     ),
+    "formula_error": (
+        _("er en feil i en Excel-formel, som #NAVN? eller #REF!."),
+        _("Lim inn lista som verdier, og lagre på nytt."),
+    ),
     "two_days": (
         _("kan leses som to ulike dager."),
         _("Skriv ÅÅÅÅ-MM-DD eller dd.mm.åååå."),

@@ -9,6 +9,7 @@ import phonenumbers
 # Joiners that Sámi names never need but emoji and some scripts do.
 _KEPT_FORMATS = frozenset("\u200c\u200d")
 _LONGEST_PHONE = 40
+_CALLED = re.compile(r"^\s*(tlf|tel|telefon|mob|mobil)\b[.:]*\s*", re.IGNORECASE)
 _ZERO_AT_HOME = re.compile(r"(?<=\d)\s*\(0\)")
 _TAKES_SMS = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
 
@@ -40,6 +41,7 @@ def _may_stay(letter: str) -> bool:
 
 def phone_number(text: str) -> PhoneNumber | None:
     """The number in any Norwegian or international notation; None when it is none."""
+    text = _CALLED.sub("", text)
     # Letters would be read as the keys of a telephone: `400 00 mor` is 400 00 667.
     if len(text) > _LONGEST_PHONE or any(letter.isalpha() for letter in text):
         return None

@@ -100,6 +100,15 @@ READ_AS_THEY_WERE_MEANT = {
     "Norwegian owners": listed(KARI | {"measures": "Fysioterapi|Kommune|14 dager"}).encode(),
     "the ward by its name": listed(KARI | {"ward": '"Post 3, UNN Tromsø"'}).encode(),
     "capitals and a comma": listed(KARI | {"name": "ÆRØ, KÅRE"}).encode(),
+    "a telephone by its kind": listed(KARI | {"phone": "Tlf. 400 00 001"}).encode(),
+    "a number that was a decimal": listed(
+        KARI | {"phone": "40000001.0", "municipality_number": "5501.0"}
+    ).encode(),
+    "a municipality by number and name": listed(KARI | {"municipality_number": "5501 Tromsø"}).encode(),
+    "a municipality as it calls itself": listed(KARI | {"municipality_number": "TROMSØ KOMMUNE"}).encode(),
+    "a moment of an old program": listed(KARI | {"discharged_on": "20261110134500"}).encode(),
+    "no language, no hour": listed(KARI | {"language": "", "hour": ""}).encode(),
+    "a surname in capitals": listed(KARI | {"name": "ÆRØ Kåre"}).encode(),
     "a zero that callers at home dial": listed(KARI | {"phone": "+47 (0)400 00 001"}).encode(),
 }
 
@@ -163,6 +172,9 @@ def test_the_zero_of_oslo_is_known(db: Session, now: datetime) -> None:
         ("phone", "4E+07", "telefon: er skrevet som et regnestykke"),
         ("discharged_on", "46336", "slik teller Excel dager"),
         ("discharged_on", "########", "kolonnen var for smal"),
+        ("phone", "#NAVN?", "er en feil i en Excel-formel"),
+        ("national_id", "###########", "kolonnen var for smal"),
+        ("municipality_number", "Herøy", "er navnet på flere kommuner"),
         ("discharged_on", "05/11/2026", "kan leses som to ulike dager"),
         ("discharged_on", "31.11.2026", "er ikke en dato"),
         ("name", "Ã…se BjÃ¸rk", "er ødelagt på veien"),
