@@ -89,7 +89,8 @@ def save(
 @router.post("/staff/discharge/preview")
 @access("professional", Level.high)
 def preview(now: Now, posted: Posted, page: Page, say: Say, house: TheHouse) -> HTMLResponse:
-    """The right column alone, while the form is being filled in."""
+    """The right column alone, while the form is being filled in; what is typed is kept by its own script, not by this."""
+    page.drafts.settled = True
     return page("desk/_discharge_gets.html", **_gets(forms.read_form(posted), say, now, house.settings))
 
 
