@@ -34,7 +34,9 @@ def home(engine: Engine, now: datetime) -> AtHome:
 def session(engine: Engine, person: Patient | Actor, audience: ActorKind, clock: ShiftedClock) -> str:
     """The person signs in at this moment."""
     with Session(engine) as db:
-        pid = db.get_one(Patient if audience == "patient" else Professional, person.id).national_id
+        patient = audience == "patient"
+        found = db.get_one(Patient, person.id) if patient else db.get_one(Professional, person.id)
+        pid = found.national_id
         secret = sign_in.from_identity(db, audience, {"pid": pid}, now=clock.now()).secret
         db.commit()
     return secret
