@@ -19,6 +19,7 @@ from web.house.security import access
 router = new_router(documented=True)
 
 MOST_ROWS = 1000
+_LATER_FIELDS = ("given_name", "family_name", "write_from")
 _KEY = "^[!-~]{1,200}$"
 # Pydantic's types of errors in the codes of a list; what is none of these is no text.
 _CODES = {"missing": "missing", "extra_forbidden": "not_a_field", "string_too_long": "too_long"}
@@ -199,7 +200,9 @@ def _read(sent: object) -> tuple[list[dict[str, str]], list[Said]]:
     rows, problems = [], []
     for number, one in enumerate(given, start=1):
         try:
-            rows.append(DischargeRow.model_validate(one).model_dump())
+            row = DischargeRow.model_validate(one).model_dump()
+            # A request sent before these fields were there must still be the same request.
+            rows.append({name: said for name, said in row.items() if said or name not in _LATER_FIELDS})
         except ValidationError as wrong:
             rows.append({})
             problems += [

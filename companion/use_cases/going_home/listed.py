@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
 
 from sqlalchemy.orm import Session
 
@@ -101,11 +102,17 @@ class Checker:
 
 
 def _template(text: str) -> str:
-    wanted = folded(text)
-    for key, template in library.plan_templates().items():
-        if wanted in (folded(key.replace("_", " ")), *(folded(name) for name in template.name.values())):
-            return key
-    return text
+    return text if text in library.plan_templates() else _templates().get(folded(text), text)
+
+
+@cache
+def _templates() -> Mapping[str, str]:
+    """The keys of the plan templates by their names in every language, folded."""
+    return {
+        folded(name): key
+        for key, template in library.plan_templates().items()
+        for name in (key.replace("_", " "), *template.name.values())
+    }
 
 
 def _notes(new: Discharge) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Municipalities, units and the people who work in them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from uuid import UUID
 
 from sqlalchemy import insert, select
@@ -43,9 +44,6 @@ class Places:
         self._units = sorted(units, key=lambda unit: unit.key)
         self._by_key = {unit.key: unit for unit in self._units}
         self._trust_of = municipalities
-        self._named = {
-            one.number: {folded(called) for called in one.names} for one in library.municipalities().values()
-        }
 
     @classmethod
     def read(cls, db: Session) -> "Places":
@@ -62,19 +60,22 @@ class Places:
 
     def municipality_number(self, text: str) -> str:
         """The number of the municipality that is meant, by its number or by a name that only one has; else the text itself."""
-        meant = [number for number, known in self._named.items() if folded(text) in known]
-        return meant[0] if len(meant) == 1 and text.strip() else text
+        if self.has_municipality(text):
+            return text
+        meant = _named().get(folded(text), ())
+        return meant[0] if len(meant) == 1 else text
 
     def unknown_municipality(self, text: str) -> str:
         """The problem code for what is no municipality we know, with the new number where it is an old one."""
         if now := library.former_municipalities().get(text):
             known = library.municipalities()
             return f"old_municipality:{' / '.join(f'{number} {known[number].name}' for number in now)}"
-        shared = [names_ for names_ in self._named.values() if folded(text) in names_]
-        return "two_municipalities" if len(shared) > 1 else "unknown_municipality"
+        return "two_municipalities" if len(_named().get(folded(text), ())) > 1 else "unknown_municipality"
 
     def ward_key(self, text: str) -> str:
         """The key of the ward that is meant, by its key or by a name that only one has; else the text itself."""
+        if text in self._by_key:
+            return text
         wards = [unit for unit in self._units if unit.kind in WARDS]
         meant = [unit.key for unit in wards if text.casefold() == unit.key.casefold()] or [
             unit.key for unit in wards if text and folded(text) == folded(unit.name)
@@ -99,6 +100,16 @@ class Places:
 
     def _first(self, kind: str, fits: Callable[[Place], bool]) -> Place | None:
         return next((unit for unit in self._units if unit.kind == kind and fits(unit)), None)
+
+
+@cache
+def _named() -> Mapping[str, tuple[str, ...]]:
+    """The numbers of the municipalities of a name, in any official language, folded."""
+    found: dict[str, tuple[str, ...]] = {}
+    for number, one in library.municipalities().items():
+        for called in {folded(name) for name in one.names}:
+            found[called] = (*found.get(called, ()), number)
+    return found
 
 
 def load_municipalities(db: Session) -> int:

@@ -20,6 +20,8 @@ MESSAGE_KINDS: Mapping[str, str] = {
     "meeting_now": _("Påminnelse om møte, en halv time før"),
     "meeting_missed": _("Melding om at dere ikke fikk møttes"),
     "meeting_without_you": _("Beskjed om at gjesten ikke trenger å komme"),
+    "duty": _("Varsel til vakta"),
+    "duty_test": _("Prøvevarsel til vakta"),
     "sign_in_code": _("Kode for å logge inn"),
     "new_link": _("Ny lenke"),
     "relative_invited": _("Invitasjon til pårørende"),
