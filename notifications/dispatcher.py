@@ -288,7 +288,7 @@ class Dispatcher:
         counts: Counter[str],
     ) -> bool:
         """Sends these, and claims more while they are under way; False when cut short."""
-        ledger = Ledger(self._sessions, clock, counts, self._heard, self._ways.last)
+        ledger = Ledger(self._sessions, clock, counts, self._heard, self._ways.last_for_patients)
 
         def more() -> list[Parcel] | None:
             if self._stopping or _past(deadline):
@@ -440,8 +440,10 @@ class Ledger:
                 with self._sessions.begin() as db:
                     now = self._clock.now()
                     settled = outbox.settle(db, results, now)
-                    plain = sum(_answered_by_a_last_way(result) for result in results)
-                    lane_stopped = circuit.judge(db, self._last_ways, plain, settled["unknown"], now)
+                    judged = [one for one in results if one.parcel.channel in self._last_ways]
+                    plain = sum(_answered_by_a_last_way(result) for result in judged)
+                    doubtful = sum(result.outcome == "unknown" for result in judged)
+                    lane_stopped = circuit.judge(db, self._last_ways, plain, doubtful, now)
                 self._counts.update(settled)
                 self._heard(lane_stopped)
                 return

@@ -33,6 +33,7 @@ from notifications.ways import Ways, discover
 from notifications.wording import WITH_LINK, carried
 
 NO_WORDS = "no_words"
+NO_WAY = "no_way"
 UNREADABLE = "unreadable"
 # Handed back untried: it says nothing about the provider.
 NOT_BEGUN = "not_begun"
@@ -200,6 +201,10 @@ class Outbox:
                 one.params = duty.said(db, one.id, one.professional_id)
         parcels = []
         for one in to_send:
+            if one.id not in routes and one.professional_id:
+                _no_way(db.get_one(Message, one.id), now)
+                counts["failed"] += 1
+                continue
             try:
                 parcels.append(self._wrap(one, words.get(one.id), *routes[one.id], now))
                 counts["claimed"] += 1
@@ -313,6 +318,11 @@ def _readable(db: Session, ids: Sequence[int], now: datetime) -> list[Letter]:
 def _without_words(db: Session, message: Message, now: datetime) -> None:
     message.state, message.error_code, message.settled_at = "failed", NO_WORDS, now
     letters.could_not_deliver(db, message, NO_WORDS, now=now)
+
+
+def _no_way(message: Message, now: datetime) -> None:
+    """The way somebody of ours has chosen is not open here, or leads nowhere: their page says so."""
+    message.state, message.error_code, message.settled_at = "failed", NO_WAY, now
 
 
 def _held(db: Session, lane: str, limit: int, now: datetime) -> list[int]:

@@ -29,6 +29,10 @@ class Ways:
             raise ValueError("the way tried last must be one after which there is none")
         self._turn = {way.name: turn for turn, way in enumerate(self._in_turn)}
         self.last = tuple(way.name for way in self._in_turn if way.can.last)
+        # Whose doubts stop the letters to patients.
+        self.last_for_patients = tuple(
+            way.name for way in self._in_turn if way.can.last and "batch" in way.can.lanes
+        )
         self.by_receipt = tuple(way.name for way in self._in_turn if way.can.acknowledged_by == "receipt")
 
     @property

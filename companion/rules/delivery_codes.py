@@ -40,6 +40,11 @@ _SENDER = Code(_("avsenderen vår er satt opp feil"), OPERATOR, permanent=False,
 
 CODES: Mapping[str, Code] = MappingProxyType(
     {
+        # E-mail, to our own people.
+        "mail_refused": Code(
+            _("e-postadressen tar ikke imot"), _("Rett adressen, eller velg en annen måte.")
+        ),
+        "no_way": Code(_("det er ingen åpen vei dit"), _("Velg en annen måte.")),
         # Refused at once.
         "20003": Code(_("kontoen vår hos leverandøren er avvist"), OPERATOR, permanent=False, ours=True),
         "20404": Code(_("adressen til leverandøren er feil"), OPERATOR, permanent=False, ours=True),

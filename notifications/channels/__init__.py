@@ -35,14 +35,14 @@ class Can:
     """What a way can.
 
     `turn`: those with a lower one are tried first. `acknowledged_by`: only the person's own `device` says that it arrived, or
-    the provider gives a `receipt`, and can be asked for it. `next_way_after`: a letter not acknowledged by then goes by the
-    next way, before a meeting by `next_way_before_meeting` at the latest; None: there is no next way, and what is in doubt is
-    looked for. `per_second`: how many calls at most, by lane; a lane that is not named is not paced. `too_busy`: its code for
-    our coming too fast. `lanes`: what it carries.
+    the provider gives a `receipt`, and can be asked for it, or `nobody` does. `next_way_after`: a letter not acknowledged by
+    then goes by the next way, before a meeting by `next_way_before_meeting` at the latest; None: there is no next way, and what
+    is in doubt is looked for. `per_second`: how many calls at most, by lane; a lane that is not named is not paced.
+    `too_busy`: its code for our coming too fast. `lanes`: what it carries.
     """
 
     turn: int
-    acknowledged_by: Literal["device", "receipt"]
+    acknowledged_by: Literal["device", "receipt", "nobody"]
     next_way_after: timedelta | None = None
     next_way_before_meeting: timedelta = timedelta(hours=2)
     per_second: Mapping[LaneName, float] = field(default_factory=dict)

@@ -352,4 +352,4 @@ def test_a_way_needs_a_short_name_of_its_own_and_somebody_to_come_last(bells: Be
             Ways(wrong)
     last = Bell(bells, {})
     last.can = replace(last.can, next_way_after=None, turn=1000)
-    assert Ways([*house, last]).last == ("sms", "bell")
+    assert Ways([*house, last]).last == ("sms", "mail", "bell")

@@ -89,6 +89,7 @@ def letter(
         params=params or some_params(kind, about),
         patient=Patient(name=f"{name} Nilsen"),
         meeting=meeting if kind.startswith("meeting") else None,
+        created_at=SENT_AT,
         valid_until=SENT_AT + timedelta(days=1),
     )
 
@@ -230,7 +231,7 @@ def files(name: str, kind: str, ending: str) -> list[str]:
 
 def test_every_kind_has_a_last_way() -> None:
     assert {kind for kind, way in CARRIED if way in WAYS.last} == set(MESSAGE_KINDS)
-    assert {way for _kind, way in CARRIED} == {"sms", "push", "bell"}
+    assert {way for _kind, way in CARRIED} == {"sms", "push", "mail", "bell"}
 
 
 @pytest.mark.parametrize(("kind", "name"), CARRIED)
