@@ -22,6 +22,7 @@ from companion.db import make_engine, make_sessions
 from companion.errors import Misconfigured
 from companion.models import DemoClock
 from companion.settings import Settings
+from notifications.channels.email.settings import SmtpSettings
 from notifications.channels.push import vapid as vapid_keys
 from notifications.channels.push.settings import VapidSettings
 from notifications.channels.sms.settings import TwilioSettings
@@ -40,6 +41,7 @@ from web.desk import (
     phone_check_in,
     staff,
     staff_passport,
+    told,
 )
 from web.door import entry, staying
 from web.door.oidc import Client, Door
@@ -79,6 +81,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     invited.router,
     phone_check_in.router,
     staff_passport.router,
+    told.router,
     check_in.router,
     patient.router,
     passport.router,
@@ -97,6 +100,7 @@ def create_app(
     http: httpx.AsyncClient | None = None,
     twilio: TwilioSettings | None = None,
     vapid: VapidSettings | None = None,
+    smtp: SmtpSettings | None = None,
     seconds: Callable[[], float] = time.monotonic,
     ways: Ways | None = None,
 ) -> Frame:
@@ -126,6 +130,7 @@ def create_app(
         personas=tuple(personas),
         twilio=twilio or TwilioSettings(),
         ways=ways or discover(),
+        mails=demo or (smtp or SmtpSettings()).ready,
         push_key=vapid_keys.public_key(vapid) if vapid.ready else "",
         service_worker=pages.asset_file(templates, "sw.js", _STATIC),
         additions={"menu": menu.menu, "push": push.offered, "demo": bar.bar if demo else _nothing},

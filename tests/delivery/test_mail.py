@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,15 @@ class Server(Controller):
     """On whatever port is free."""
 
     def _trigger_server(self) -> None:
-        assert self.server
+        assert isinstance(self.server, asyncio.Server)
         self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
+        super()._trigger_server()  # type: ignore[no-untyped-call]
+
+
+def read(taken: Envelope) -> EmailMessage:
+    """The mail as a reader shows it."""
+    assert isinstance(taken.content, bytes)
+    return message_from_bytes(taken.content, policy=policy.default)
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +155,7 @@ def smtp(postman: Postman, certificate: Path) -> Iterator[SmtpSettings]:
 def test_a_mail_goes_encrypted_and_says_only_that_a_case_waits(smtp: SmtpSettings, postman: Postman) -> None:
     for _ in range(2):
         channel.hand_over(smtp, PARCEL)
-    first, again = (
-        message_from_bytes(bytes(one.content or b""), policy=policy.default) for one in postman.taken
-    )
+    first, again = map(read, postman.taken)
     assert (first["Subject"], first["To"]) == ("Ny hastesak i Følge.", "johan@unn.example")
     assert "https://folge.example/staff" in first.get_content()
     assert first["Auto-Submitted"] == "auto-generated"
@@ -171,13 +176,12 @@ def test_what_the_server_says_decides_whether_it_is_tried_again(
     smtp: SmtpSettings,
     postman: Postman,
     answers: dict[str, str],
-    fault: type[Later | Never],
+    fault: type[Later] | type[Never],
     code: str,
 ) -> None:
     postman.answers = answers
-    with pytest.raises(fault) as said:
+    with pytest.raises(fault, match=code):
         channel.hand_over(smtp, PARCEL)
-    assert said.value.code == code
 
 
 def test_a_server_that_falls_silent_after_the_mail_leaves_it_in_doubt(
@@ -284,7 +288,7 @@ def test_what_is_in_doubt_goes_once_more_as_the_same_mail_and_is_no_patient_s_ca
     for minute in (3, 11, 12):
         tick(at(0, 10, minute))
     assert (the_letter(ward).state, len(postman.taken)) == ("accepted", 2)
-    same = {message_from_bytes(bytes(one.content or b""))["Message-ID"] for one in postman.taken}
+    same = {read(one)["Message-ID"] for one in postman.taken}
     assert len(same) == 1
     assert [one.code for one in ward.db.scalars(select(Flag))] == ["low_mood"]
     assert ward.db.scalars(select(Delivery.outcome).order_by(Delivery.attempt)).all() == [

@@ -218,6 +218,8 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /meeting/{meeting_id}/answer": {"answer": "no", "text": "Helst etter lunsj."},
     "POST /meeting/{meeting_id}/end": {},
     "POST /calendar": {"do": "on"},
+    "POST /staff/told": {"way": "sms", "phone": "400 00 001", "email": "", "hours": "duty"},
+    "POST /staff/told/test": {},
     "POST /staff/patients": {"search": cast.KARI_ID},
     "POST /staff/flags/{flag_id}/{verb}": {
         "text": "Ringer i morgen.", "how": "phone", "reached": "yes", "outcome": "helped", "unit": "",

@@ -17,6 +17,7 @@ MENU = (
     ("meetings", "/staff/meetings", "meetings", _("Møter")),
     ("call_list", "/staff/calls", "call-list", _("Ringeliste")),
     ("messages", "/staff/messages", "message", _("Meldinger")),
+    ("told", "/staff/told", "bell", _("Slik får jeg beskjed")),
 )
 
 

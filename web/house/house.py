@@ -45,6 +45,8 @@ class House:
     ways: Ways = field(default_factory=discover)
     # Our public key for push; empty when nothing can go that way.
     push_key: str = ""
+    # Whether our own people can be told by e-mail.
+    mails: bool = False
     service_worker: Path | None = None
     # What frames show besides: by name, made for the one who reads.
     additions: dict[str, Addition] = field(default_factory=dict)

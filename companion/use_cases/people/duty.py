@@ -50,7 +50,10 @@ def chosen(db: Session, who: Actor) -> Choice:
 
 
 def choose(db: Session, who: Actor, *, way: str, phone: str, email: str, hours: str, now: datetime) -> Duty:
-    """Keeps the choice. Raises `Invalid`: `way`, `hours` unknown · `phone`, `email` missing or wrong · `phone` no_sms."""
+    """Keeps the choice.
+
+    Raises `Invalid`: `way`, `hours` missing, unknown · `phone` missing, not_a_phone, landline · `email` missing, wrong.
+    """
     person, number, address = _myself(who), phone_number(phone), clean(email)
     if problems := _problems(way, phone, email, hours):
         raise Invalid(problems)
@@ -88,9 +91,9 @@ def _problems(way: str, phone: str, email: str, hours: str) -> dict[str, str]:
     if hours not in HOURS:
         problems["hours"] = "unknown" if hours else "missing"
     if phone.strip() and number is None:
-        problems["phone"] = "wrong"
+        problems["phone"] = "not_a_phone"
     elif number and number.landline:
-        problems["phone"] = "no_sms"
+        problems["phone"] = "landline"
     elif way == "sms" and number is None:
         problems["phone"] = "missing"
     if address and (len(address) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(address)):

@@ -26,6 +26,8 @@ MESSAGE_KINDS: Mapping[str, str] = {
     "new_link": _("Ny lenke"),
     "relative_invited": _("Invitasjon til pårørende"),
     "reply": _("Svar på SMS"),
+    "duty": _("Beskjed til oss om at en sak venter"),
+    "duty_test": _("Prøve på beskjed til oss"),
 }
 
 MESSAGE_STATES: Mapping[str, tuple[str, str]] = {

@@ -79,6 +79,8 @@ FIELDS: Mapping[tuple[str, str], str] = {
     ("until", "too_far"): _("Samtykket kan vare i to år. Velg en tidligere dato."),
     ("relation", "too_long"): _("Skriv kortere, for eksempel datter."),
     ("birth_date", "not_a_date"): _("Skriv fødselsdatoen slik den er, for eksempel 09.10.1986."),
+    ("email", "missing"): _("Skriv e-postadressen."),
+    ("email", "wrong"): _("Dette er ikke en e-postadresse. Skriv for eksempel kari@unn.no."),
     ("phone", "landline"): _("Dette nummeret tar ikke imot SMS. Skriv et mobilnummer."),
     ("role", "unknown"): _("Velg en rolle fra lista."),
     ("section", "unknown"): _("Velg en del av passet."),
