@@ -9,10 +9,12 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 from sqlalchemy import Select, and_, func, or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
-from companion.models import Duty, Flag, Membership, Message, Professional, Told
+from companion.models import Duty, Flag, Membership, Message, Told
+from companion.rules.cadence import local_day
 from companion.rules.duty import APART, on_duty_from
+from companion.use_cases.cases.owner import is_working
 
 LANE = "duty"
 KIND, TEST = "duty", "duty_test"
@@ -30,7 +32,7 @@ def tell(db: Session, raised: Flag, what: What, *, now: datetime, step: str = ""
     stands in the worklist all the same.
     """
     told = _have_heard(db, raised, what, step)
-    for duty in _people(db, raised.unit_id):
+    for duty in _people(db, raised.unit_id, now):
         if duty.professional_id not in told:
             _tell(db, duty, raised, what, step, now)
 
@@ -48,8 +50,9 @@ def standing(
     db: Session, message_id: int, kind: str, professional_id: UUID, now: datetime
 ) -> Literal["send", "cancel"] | datetime:
     """What is to become of a word to one of us that is due; whether somebody has seen the cases is asked here."""
-    duty = db.get(Duty, professional_id, options=[joinedload(Duty.professional)])
-    if duty is None or duty.way == "none" or duty.professional.left_at is not None:
+    at_work = select(Duty).join(Duty.professional).where(is_working(local_day(now)))
+    duty = db.scalars(at_work.where(Duty.professional_id == professional_id)).one_or_none()
+    if duty is None or duty.way == "none":
         return "cancel"
     if kind == TEST:
         return "send"
@@ -75,13 +78,13 @@ def wishes(db: Session, whose: Mapping[int, UUID]) -> dict[int, Duty]:
     return {letter_id: found[whom] for letter_id, whom in whose.items() if whom in found}
 
 
-def _people(db: Session, unit_id: UUID) -> Sequence[Duty]:
-    """Those of the unit who want to hear, held until the end: of two cases at once the second finds the first one's message."""
+def _people(db: Session, unit_id: UUID, now: datetime) -> Sequence[Duty]:
+    """Those at work in the unit who want to hear, held: of two cases at once the second finds the first one's message."""
     members = select(Membership.professional_id).where(Membership.unit_id == unit_id)
     return db.scalars(
         select(Duty)
         .join(Duty.professional)
-        .where(Duty.professional_id.in_(members), Duty.way != "none", Professional.left_at.is_(None))
+        .where(Duty.professional_id.in_(members), Duty.way != "none", is_working(local_day(now)))
         .order_by(Duty.professional_id)
         .with_for_update(of=Duty)
     ).all()
