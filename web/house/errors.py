@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -173,9 +173,15 @@ def _way_back(request: Request, query: dict[str, str]) -> str:
     if (posted := posted_form(request)) is not None:
         query = query | {"next": posted.place}
     elif request.method in SAFE:
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        query = query | {"next": path}
+        query = query | {"next": _page(request)}
     return f"?{urlencode(query)}" if query else ""
+
+
+def _page(request: Request) -> str:
+    """The page asked for; when a part of an open page was, that page."""
+    open_page = request.headers.get("hx-current-url") if "hx-request" in request.headers else None
+    asked = urlsplit(open_page or str(request.url))
+    return asked.path + (f"?{asked.query}" if asked.query else "")
 
 
 def _is_program(request: Request) -> bool:

@@ -84,7 +84,7 @@ def _tell(
     db: Session, raised: Flag, case: list[UUID], what: Any, rung: str | None, to: str | None, now: datetime
 ) -> int:
     if case:
-        told.tell(db, raised, what, now, rest=[one for one in case if one != raised.id], why=rung, to=to)
+        told.tell(db, raised, what, now, why=rung, to=to)
     return len(case)
 
 

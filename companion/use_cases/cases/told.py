@@ -1,9 +1,7 @@
 """The moments at which people are to hear of a case: each stands on the timeline, and is told to whoever wants to hear."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -20,17 +18,15 @@ def tell(
     what: Moment,
     now: datetime,
     *,
-    rest: Sequence[UUID] = (),
     why: str | None = None,
     to: str | None = None,
 ) -> None:
-    """Writes down what has just become of a case; `rest` are its other flags.
+    """Writes down, once, what has just become of a case.
 
     `opened`: new; `soon` overdue; `overdue`, or a step further: `why` is the rung, `to` who has it now. A new case that is not
     where it belongs because nobody is at work there says so: `why` is `nobody`, `to` the unit that has none.
     """
-    for one in (raised.id, *rest):
-        db.add(FlagEvent(flag_id=one, kind=what, at=now, outcome=why, text=to))
+    db.add(FlagEvent(flag_id=raised.id, kind=what, at=now, outcome=why, text=to))
     db.flush()
     # A case that was given more time may be overdue again, and is told of again.
     due = f"{raised.respond_by:%m%d%H}"

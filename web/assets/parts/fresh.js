@@ -29,14 +29,13 @@ if (poller) {
   // Whoever has asked for sound has it from the first touch of the page.
   document.onpointerdown = document.onkeydown = () => localStorage.sound && !sound && open();
 
+  // Signed out meanwhile, the page is taken to the sign-in (HX-Redirect).
   poller.addEventListener("htmx:after:request", ({ detail }) => {
     const answer = detail.ctx.response.raw;
-    // Signed out meanwhile: the sign-in page is no list.
-    one("lost").hidden = !answer.redirected && answer.ok;
+    one("lost").hidden = answer.ok;
     const at = answer.headers.get("X-Fresh");
     if (at) one("fresh-at").textContent = at;
   });
-  poller.addEventListener("htmx:before:swap", (event) => event.detail.ctx.response.raw.redirected && event.preventDefault());
   poller.addEventListener("htmx:error", () => { one("lost").hidden = false; });
   poller.addEventListener("htmx:after:swap", () => {
     const red = +(one("new-red")?.dataset.newRed ?? 0);
