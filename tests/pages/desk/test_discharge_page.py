@@ -116,6 +116,31 @@ def test_the_sheet_is_in_the_persons_own_language(sofia: PageClient) -> None:
     assert page.h1 == "Hjemreisearket til Kari"
 
 
+@pytest.mark.parametrize("way", ["sms", "call"])
+def test_every_page_names_the_same_day_and_none_on_a_day_off(
+    sofia: PageClient, another_browser: Callable[[], PageClient], engine: Engine, way: str
+) -> None:
+    """Three days after the eleventh is a Saturday."""
+    typed = {**TYPED, "discharged_on": "2026-11-11", "contact_by": way, "measures.2.due": "1"}
+    shown = sofia.raw(
+        "POST",
+        f"{FORM}/preview",
+        data={**typed, "csrf_token": sofia.token},
+        headers={"Sec-Fetch-Site": "same-origin"},
+    ).text.replace("\xa0", " ")
+    sheet = sofia.post(FORM, typed)
+    with Session(engine) as db:
+        kari = db.scalars(select(Patient)).one()
+    case = sofia.open(f"/staff/patients/{kari.id}")
+    today = another_browser().as_patient(kari).open("/patient")
+    assert "Ma 16. nov" in shown
+    assert "16. november 2026 kl. 10.00" in sheet.text.replace("\xa0", " ")
+    assert "Ma 16. nov" in case.text.replace("\xa0", " ")
+    assert "mandag 16. november kl. 10.00" in today.text.replace("\xa0", " ")
+    for text in (shown, sheet.text, case.text, today.text):
+        assert "14. nov" not in text.replace("\xa0", " ")
+
+
 def test_somebody_who_wants_to_be_phoned_is_promised_a_phone_call(sofia: PageClient, engine: Engine) -> None:
     page = sofia.post(FORM, {**TYPED, "contact_by": "call"})
     assert "Vi ringer deg" in page.text
@@ -208,6 +233,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("template", "flu", "Velg en mal fra lista."),
     ("hour", "midt på dagen", "Skriv et klokkeslett, for eksempel 10:00."),
     ("hour", "25:00", "Skriv et klokkeslett, for eksempel 10:00."),
+    ("hour", "23:00", "Da sender vi ingen meldinger. Velg et klokkeslett fra 06.00 til 21.30."),
     ("contact_by", "pigeon", "Velg hvordan vi tar kontakt."),
     ("measures.1.title", "", "Skriv hva som anbefales."),
     ("measures.1.title", "ŋ" * 201, "Tiltaket er for langt. Det kan ha 200 tegn."),

@@ -332,6 +332,11 @@ def test_a_measure_beside_the_known_one_is_new(db: Session, now: datetime) -> No
     assert len(db.scalars(select(Measure)).all()) == 2
 
 
+def test_an_hour_at_which_nothing_is_sent_is_refused_by_name(db: Session, now: datetime) -> None:
+    (problem,) = load(db, listed(KARI | {"hour": "23:00"}), now).problems
+    assert "Skriv et fra 06:00 til 21:30" in ListWords().line(problem)
+
+
 def test_messages_are_in_the_readers_language(db: Session, now: datetime) -> None:
     found = load(db, listed(KARI | {"phone": "x"}), now).problems[0]
     assert ListWords("en").line(found).startswith("Line 2, telephone: is not a telephone number.")
