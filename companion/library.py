@@ -158,7 +158,17 @@ def phones() -> Mapping[str, Phone]:
 @cache
 def crisis_words() -> tuple[str, ...]:
     """Words in free text that must reach a human at once, of all languages together: people mix them."""
-    lists = _load(Path("crisis_words.json"))["words"]
+    return _words("crisis_words.json")
+
+
+@cache
+def grave_words() -> tuple[str, ...]:
+    """Words in a message that a human must read soon, of all languages together: a fall, breath, blood, a new stroke."""
+    return _words("grave_words.json")
+
+
+def _words(name: str) -> tuple[str, ...]:
+    lists = _load(Path(name))["words"]
     return tuple(word for language in lists for word in lists[language])
 
 
@@ -171,6 +181,7 @@ def check_content() -> None:
     former_municipalities()
     phones()
     crisis_words()
+    grave_words()
 
 
 def _part_keys() -> frozenset[str]:

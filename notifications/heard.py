@@ -31,8 +31,10 @@ def keep_event(
     )
 
 
-def keep_inbound(db: Session, provider_id: str, phone: str, body: str, *, now: datetime) -> None:
-    """Keeps an SMS that came in, once per provider id."""
+def keep_inbound(
+    db: Session, provider_id: str, phone: str, body: str, *, obeyed: str | None = None, now: datetime
+) -> None:
+    """Keeps an SMS that came in, once per provider id. `obeyed`: `stop` or `start`, when the provider has done so by itself."""
     _add_once(
         db,
         Inbound,
@@ -41,6 +43,7 @@ def keep_inbound(db: Session, provider_id: str, phone: str, body: str, *, now: d
         phone=phone[:20],
         phone_index=phone[:20],
         body=body[:LONGEST_INBOUND],
+        obeyed=obeyed,
         at=now,
     )
 

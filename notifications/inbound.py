@@ -1,7 +1,7 @@
 """SMS that came in: kept raw when they came, handed to the domain here."""
 
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol, cast
 
 import structlog
 from sqlalchemy import or_, select
@@ -40,7 +40,7 @@ def handle(db: Session, now: datetime, limit: int = 100, act: Act = reply.receiv
 def _handled(db: Session, inbound: Inbound, now: datetime, act: Act) -> bool:
     try:
         with db.begin_nested():
-            if not act(db, inbound.phone, inbound.body, said_at=inbound.at, now=now):
+            if not _acted(db, inbound, now, act):
                 log.error("grave_words_from_unknown_number", inbound=inbound.id)
         inbound.handled_at = now
         return True
@@ -49,6 +49,13 @@ def _handled(db: Session, inbound: Inbound, now: datetime, act: Act) -> bool:
         inbound.next_try_at = now + TRY_AGAIN_AFTER[min(inbound.tries, len(TRY_AGAIN_AFTER)) - 1]
         log.error("inbound_failed", inbound=inbound.id, tries=inbound.tries, error=type(error).__name__)
     return inbound.tries >= len(TRY_AGAIN_AFTER) and _handed_over(db, inbound, now)
+
+
+def _acted(db: Session, inbound: Inbound, now: datetime, act: Act) -> bool:
+    if not inbound.obeyed:
+        return act(db, inbound.phone, inbound.body, said_at=inbound.at, now=now)
+    obeyed = cast(Literal["stop", "start"], inbound.obeyed)
+    return reply.receive(db, inbound.phone, inbound.body, said_at=inbound.at, now=now, obeyed=obeyed)
 
 
 def _handed_over(db: Session, inbound: Inbound, now: datetime) -> bool:

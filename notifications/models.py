@@ -79,7 +79,8 @@ class ProviderEvent(Base):
 class Inbound(Base):
     """An SMS that came in, once per provider id; answered or passed on afterwards.
 
-    `tries` counts the times that failed; `next_try_at` is when it is tried again.
+    `tries` counts the times that failed; `next_try_at` is when it is tried again. `obeyed`: `stop` or `start`, when the provider
+    has read it as that by itself.
     """
 
     __tablename__ = "inbound"
@@ -89,6 +90,7 @@ class Inbound(Base):
     phone: Mapped[str] = mapped_column(Encrypted("inbound.phone"))
     phone_index: Mapped[str] = mapped_column(BlindIndex("phone"), index=True)
     body: Mapped[str] = mapped_column(Encrypted("inbound.body"))
+    obeyed: Mapped[str | None] = mapped_column(String(5))
     at: Mapped[datetime]
     handled_at: Mapped[datetime | None] = mapped_column(index=True)
     tries: Mapped[int] = mapped_column(default=0)

@@ -56,7 +56,7 @@ from web.meeting import answering, calendars, meeting
 from web.meeting.line import PostgresLine
 from web.meeting.rooms import Rooms
 from web.meeting.watch import Watch
-from web.patient import check_in, passport, patient, push
+from web.patient import check_in, passport, patient, push, write
 from web.programs import api, health, hooks
 from web.relative import relative
 
@@ -84,6 +84,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     told.router,
     check_in.router,
     patient.router,
+    write.router,
     passport.router,
     relative.router,
 )

@@ -37,6 +37,8 @@ MESSAGE_KINDS = (
     "reply",
     "duty",
     "duty_test",
+    "stopped",
+    "crisis",
 )
 MESSAGE_STATES = (
     "queued",

@@ -32,6 +32,8 @@ EXEMPT_KINDS = frozenset(
         "sign_in_code",
         "new_link",
         "reply",
+        "stopped",
+        "crisis",
         "next_question",
         "rest_by_phone",
         "all_answered",

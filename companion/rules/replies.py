@@ -1,6 +1,7 @@
 """Reading what somebody answered by SMS: Norwegian, Northern Sámi and English, typing errors and courtesies included.
 
 What is not surely understood is left for a human. Nobody is ever taken off the messages, or put back on, by a guess.
+A signature, a phone's own last line and good manners change nothing (`companion.rules.manners`).
 """
 
 import re
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
+from companion.rules.finding import found
+from companion.rules.manners import without_manners
 from companion.rules.triage import crisis_quote
 
 
@@ -17,6 +20,7 @@ class ReplyKind(StrEnum):
     """What the sender wants."""
 
     CRISIS = "crisis"
+    GRAVE = "grave"
     STOP = "stop"
     START = "start"
     CALL_ME = "call_me"
@@ -54,11 +58,45 @@ _STOP = (
     "unsubscribe",
     "bisset",
     "bisehit",
+    # The provider's own words, which it obeys by itself.
+    "cancel",
+    "end",
+    "quit",
+    "revoke",
+    "optout",
+    "opt out",
+    "slutt",
+    "avmeld",
+    "avmelding",
+    "meld meg av",
+    "ta meg av lista",
+    "ta meg av listen",
+    "remove me",
 )
-_START = ("start", "starte", "strat", "satrt", "álggat", "álggaht")
+_START = ("start", "starte", "strat", "satrt", "unstop", "álggat", "álggaht")
 _CALL_ME = (
+    "at noen ringer meg",
+    "jeg vil gjerne at noen ringer meg",
+    "jeg vil at noen ringer meg",
+    "kan en av dere ringe",
+    "kan en av dere ringe meg",
+    "kan legen ringe meg",
+    "kan noen kontakte meg",
+    "kan dere kontakte meg",
+    "kontakt meg",
+    "ta kontakt med meg",
+    "vil ha en telefon",
+    "jeg ønsker telefon",
+    "jeg vil ha telefon",
+    "trenger å snakke med noen",
+    "må snakke med noen",
+    "jeg må snakke med noen",
+    "jeg vil gjerne snakke med dere",
+    "jeg vil snakke med dere",
+    "give me a call",
     "ring",
     "ringe",
+    "ringe meg",
     "ring meg",
     "ring mæ",
     "ring me",
@@ -84,6 +122,35 @@ _CALL_ME = (
     "phone me",
     "can you call me",
     "can someone call me",
+    "please call me",
+    "could you call me",
+    "ring meg igjen",
+    "ring meg når",
+    "kan dere ringe meg opp",
+    "kan dere ringe tilbake",
+    "kan dere ringe meg tilbake",
+    "kan du ringe meg tilbake",
+    "kan dere være så snill å ringe",
+    "kan dere være så snill å ringe meg",
+    "vil dere ringe",
+    "vil dere ringe meg",
+    "vil dykk ringe meg",
+    "jeg vil at dere ringer",
+    "jeg vil at dere ringer meg",
+    "jeg vil gjerne at dere ringer",
+    "jeg vil gjerne at dere ringer meg",
+    "jeg vil gjerne bli oppringt",
+    "vil gjerne bli oppringt",
+    "jeg ønsker å bli oppringt",
+    "ønsker å bli oppringt",
+    "eg vil gjerne bli oppringd",
+    "jeg vil snakke med noen",
+    "jeg vil gjerne snakke med noen",
+    "jeg trenger å snakke med noen",
+    "vil snakke med noen",
+    "eg vil snakke med nokon",
+    "i want to talk to someone",
+    "i need to talk to someone",
     "riŋge",
     "riŋge munnje",
     "riŋges munnje",
@@ -92,6 +159,16 @@ _CALL_ME = (
 )
 _YES = (
     "ja",
+    "ja da",
+    "jada",
+    "jadda",
+    "ja gjerne",
+    "ja visst",
+    "ja det er jeg",
+    "ja jeg er i gang",
+    "ja jeg har startet",
+    "ja har startet",
+    "joda",
     "j",
     "jaa",
     "ok",
@@ -107,7 +184,20 @@ _YES = (
     "jua",
     "de juo",
 )
-_NO = ("nei", "n", "neii", "nope", "no", "næ", "ii", "in")
+_NO = (
+    "nei",
+    "nei da",
+    "neida",
+    "nei det har jeg ikke",
+    "nei ikke",
+    "n",
+    "neii",
+    "nope",
+    "no",
+    "næ",
+    "ii",
+    "in",
+)
 _NOT_TODAY = (
     "ikke i dag",
     "ikke idag",
@@ -170,7 +260,7 @@ _NUMBERS: Mapping[str, str] = {
     )
     for number, word in enumerate(words.split())
 }
-# What may stand around an answer without changing it.
+# What may stand around an answer without changing it, word by word.
 _COURTESIES = frozenset(
     (
         "takk",
@@ -182,6 +272,10 @@ _COURTESIES = frozenset(
         "vennlegst",
         "hilsen",
         "please",
+        "vennligst",
+        "venlegst",
+        "snill",
+        "kjære",
         "thanks",
         "thank",
         "you",
@@ -192,7 +286,31 @@ _COURTESIES = frozenset(
     )
 )
 _BEFORE_A_NUMBER = frozenset(
-    ("svar", "svaret", "er", "nr", "nummer", "answer", "is", "kode", "koden", "code")
+    (
+        "jeg",
+        "eg",
+        "det",
+        "dette",
+        "velger",
+        "vel",
+        "svarer",
+        "svarar",
+        "svar",
+        "svaret",
+        "mitt",
+        "er",
+        "blir",
+        "nr",
+        "nummer",
+        "tallet",
+        "alternativ",
+        "my",
+        "answer",
+        "is",
+        "kode",
+        "koden",
+        "code",
+    )
 )
 _AFTER_STOP = frozenset(
     (
@@ -221,11 +339,236 @@ _AFTER_STOP = frozenset(
         "nå",
         "no",
         "now",
+        "all",
+        "alt",
+        "dette",
+        "det",
+        "denne",
+        "tjenesten",
+        "tenesta",
+        "varsler",
+        "varslene",
+        "til",
+        "meg",
+        "flere",
+        "fleire",
+        "mer",
+        "meir",
+        "er",
+        "more",
+        "any",
+        "texts",
+        "abonnement",
+        "abonnementet",
+        "abbonement",
+        "påmelding",
+        "påmeldingen",
+        "oppfølging",
+        "oppfølgingen",
+        "oppfølginga",
+        "her",
+        "for",
+        "helvete",
+        "faen",
+        "pokker",
+        "så",
+        "straks",
+        "umiddelbart",
+        "en",
+        "gang",
+        "snarest",
+        "immediately",
+        "service",
+        "subscription",
+        "utsending",
+        "utsendelse",
+        "varsling",
+        "da",
+        "it",
+        "this",
     )
 )
-_AFTER_CALL = frozenset(
-    ["nå", "no", "now", "i", "dag", "today", "snart", "straks", "gjerne", "fort", "dál", "odne"]
+# "Jeg vil ikke ha flere meldinger", in the ways people say it.
+_NO_MORE = re.compile(
+    r"(?:(?:jeg|eg|i) )?(?:(?:vil|ønsker|ønskjer|orker|orkar) )?"
+    r"(?:ikke|ikkje|ingen|no|dont want|do not want|dont|do not)(?: lenger)?"
+    r"(?: å)?(?: (?:ha|få|motta|send|sende|get|text))?(?: (?:meg|me))?"
+    r"(?: (?:flere|fleire|mer|meir|noen|any more|any|more))+(?: (?:av|disse|desse|slike|of these|these))*"
+    r" (?:sms|smser|sms er|melding|meldinger|meldingar|meldingene|spørsmål|messages|texts)(?: takk)?"
+    r"|(?:jeg |eg )?(?:vil|ønsker|ønskjer) (?:ikke|ikkje) (?:ha|få) (?:disse |desse )?"
+    r"(?:sms|meldinger|meldingar|meldingene)(?: mer| meir| lenger)?"
+    r"|(?:ikke|ikkje) (?:send|sende) (?:meg )?(?:mer|meir|flere|fleire)"
+    r"|slutt (?:å|og|med å) sende?(?: meg)?(?: (?:flere|fleire|disse|desse|sms|meldinger|meldingar|meldingene|dette))*"
 )
+# When somebody would like to be phoned: a human reads the words themselves.
+_WHEN = frozenset(
+    [
+        "nå",
+        "no",
+        "now",
+        "i",
+        "dag",
+        "idag",
+        "today",
+        "snart",
+        "straks",
+        "gjerne",
+        "fort",
+        "dál",
+        "odne",
+        "morgen",
+        "imorgen",
+        "morra",
+        "morgon",
+        "i",
+        "ettermiddag",
+        "ettermiddagen",
+        "formiddag",
+        "formiddagen",
+        "kveld",
+        "kvelden",
+        "natt",
+        "kl",
+        "klokka",
+        "klokken",
+        "tidlig",
+        "seint",
+        "sent",
+        "eller",
+        "or",
+        "lunsj",
+        "middag",
+        "etter",
+        "før",
+        "mellom",
+        "og",
+        "til",
+        "på",
+        "om",
+        "når",
+        "dere",
+        "de",
+        "dykk",
+        "du",
+        "kan",
+        "har",
+        "tid",
+        "mulighet",
+        "anledning",
+        "høve",
+        "passer",
+        "passar",
+        "det",
+        "så",
+        "som",
+        "mulig",
+        "mogleg",
+        "snarest",
+        "raskt",
+        "en",
+        "ein",
+        "gang",
+        "uka",
+        "uken",
+        "veka",
+        "uke",
+        "veke",
+        "neste",
+        "denne",
+        "helga",
+        "helgen",
+        "mandag",
+        "tirsdag",
+        "onsdag",
+        "torsdag",
+        "fredag",
+        "lørdag",
+        "søndag",
+        "måndag",
+        "tysdag",
+        "laurdag",
+        "sundag",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "tomorrow",
+        "at",
+        "after",
+        "before",
+        "between",
+        "and",
+        "when",
+        "you",
+        "can",
+        "asap",
+        "soon",
+        "possible",
+        "as",
+        "igjen",
+        "tilbake",
+        "opp",
+        "helst",
+        "halv",
+        "kvart",
+        "over",
+        "ca",
+        "rundt",
+        "cirka",
+        "fra",
+        "frå",
+        "the",
+        "noen",
+        "dagene",
+        "dagane",
+        "av",
+        "ein",
+        "gong",
+        "øyeblikk",
+        "bare",
+        "berre",
+        "er",
+        "hjemme",
+        "heime",
+        "ledig",
+        "ledige",
+        "jeg",
+        "eg",
+        "den",
+        "dette",
+        "nummeret",
+        "her",
+        "back",
+        "up",
+        "am",
+        "pm",
+        "o",
+        "clock",
+        "tonight",
+        "evening",
+        "morning",
+        "afternoon",
+        "ihtin",
+    ]
+)
+_SENTENCE_ENDS = re.compile(r"[.!\n]+(?=\D|$)")
+_CLAUSE_ENDS = re.compile(r"[!?;\n]+|[.,](?=\D|$)")
+_LINKS = frozenset(("men", "og", "så", "but", "and", "så", "da"))
+_NOT = frozenset(("ikke", "ikkje", "aldri", "not", "dont", "never"))
+_NOT_STOP = re.compile(r"\b(?:ikke|ikkje|not|don.?t) (?:å )?(?:stop|slutt|avslutt)")
+_ASKS = re.compile(
+    r"^(?:(?:kan|kunne|vil|can|could|would) (?:du|dere|dykk|de|vi|you)(?: vær så snill)?(?: å| please)?"
+    r"|(?:jeg|eg|i) (?:vil|ønsker|ønskjer|ynskjer|want)(?: gjerne| bare| berre| no| nå)*(?: at dere| to| å)?"
+    r"|(?:vil|ønsker|ønskjer)(?: gjerne)?(?: å)?|(?:vær|ver) så (?:snill|venleg) (?:å|og)|bare|nå|å|please) "
+)
+# After these anything may be said about when and why.
+_CALLS_SURELY = frozenset(said for said in _CALL_ME if " " in said)
+_UP, _DOWN = frozenset("👍👌✅✔☑🆗"), frozenset("👎❌✖")
+# Variation selectors, the joiner, and the tones of skin.
+_MARKS = re.compile("[\ufe00-\ufe0f\u200d\u20e3\U0001f3fb-\U0001f3ff\\s.!,]")
 _LONG_ENOUGH_FOR_A_TYPO = 4
 # A wrong guess among these costs nothing that the person did not nearly say.
 _GUESSABLE = frozenset(
@@ -235,20 +578,50 @@ _GUESSABLE = frozenset(
 )
 
 
-def classify(body: str, crisis_words: Iterable[str] = ()) -> Reply:
-    """What the reply says; UNKNOWN is for a human to read, never for a guess. Crisis words go before everything else."""
+def classify(
+    body: str,
+    crisis_words: Iterable[str] = (),
+    *,
+    grave_words: Iterable[str] = (),
+    names: Iterable[str] = (),
+) -> Reply:
+    """What the reply says; UNKNOWN is for a human to read, never for a guess. Crisis words go before everything else.
+
+    `names`: what the people on this phone are called, so that an answer signed with them is that answer.
+    """
     if crisis_quote([body], crisis_words):
         return Reply(ReplyKind.CRISIS)
-    plain = unicodedata.normalize("NFKC", body).casefold()
-    words = _without_courtesies(_split(plain))
+    if _is_grave(body, tuple(grave_words)):
+        return Reply(ReplyKind.GRAVE)
+    said = _plain(body, names)
+    words = _without_courtesies(_split(said))
     if not words:
-        return Reply(ReplyKind.UNKNOWN)
-    return _number(words, plain) or _word(words) or Reply(ReplyKind.UNKNOWN)
+        return _thumbs(said) or Reply(ReplyKind.UNKNOWN)
+    return _number(words, said) or _word(words) or _in_clauses(said) or Reply(ReplyKind.UNKNOWN)
 
 
-def option_meant(body: str, options: Sequence[str]) -> str | None:
+def is_only_a_sign(body: str) -> bool:
+    """Whether it is a thumb or a tick and nothing else: an answer where the question is one of yes and no, else none."""
+    return _thumbs(_plain(body, ())) is not None
+
+
+def says_more_than_call(body: str) -> bool:
+    """Whether somebody who wants to be phoned says more than that, as when."""
+    return _WORDS.get(" ".join(_without_courtesies(_split(_plain(body, ()))))) is not ReplyKind.CALL_ME
+
+
+def _is_grave(body: str, grave_words: Sequence[str]) -> bool:
+    """Without the harmless phrases, which begin with `!` in the list: "falt i søvn" is no fall."""
+    harmless = [word[1:] for word in grave_words if word.startswith("!")]
+    said = body.casefold()
+    for phrase in harmless:
+        said = said.replace(phrase.rstrip("*"), " ")
+    return found(said, [word for word in grave_words if not word.startswith("!")])
+
+
+def option_meant(body: str, options: Sequence[str], *, names: Iterable[str] = ()) -> str | None:
     """The option that was written in words, perhaps after its digit ("2 ikke ennå"); None when it is surely none of these."""
-    words = _split(unicodedata.normalize("NFKC", body).casefold().replace("'", ""))
+    words = _split(_plain(body, names).replace("'", ""))
     # Greetings may stand around it, and "bures" is both a greeting and an answer: the longest that fits.
     for first, last in sorted(
         combinations(range(min(len(words), 10) + 1), 2), key=lambda cut: cut[0] - cut[1]
@@ -260,6 +633,83 @@ def option_meant(body: str, options: Sequence[str]) -> str | None:
             if said.removeprefix(f"{digit} ") in _OPTIONS.get(code, ()):
                 return code
     return None
+
+
+def _plain(body: str, names: Iterable[str]) -> str:
+    """Lower case, every digit in the world as ours, without signature and manners."""
+    plain = unicodedata.normalize("NFKC", body).casefold()
+    digits = "".join(str(unicodedata.digit(sign, sign)) for sign in plain)
+    return without_manners(digits, [name.casefold() for name in names])
+
+
+def _thumbs(said: str) -> Reply | None:
+    signs = set(_MARKS.sub("", said))
+    if signs and signs <= _UP:
+        return Reply(ReplyKind.YES)
+    return Reply(ReplyKind.NO) if signs and signs <= _DOWN else None
+
+
+def _in_clauses(said: str) -> Reply | None:
+    """What one clause says for the whole: STOP as the first sentence, a wish to be phoned anywhere."""
+    first, *rest = _SENTENCE_ENDS.split(said.strip(), maxsplit=1)
+    if rest and _stops(_clause(first)) and not _NOT_STOP.search(rest[0]):
+        return Reply(ReplyKind.STOP)
+    spoken = [words for words in map(_clause, _CLAUSE_ENDS.split(said)) if words]
+    if spoken and all(_stops(words) for words in spoken):
+        return Reply(ReplyKind.STOP)
+    if any(_calls(words) for words in spoken) and not any(_denies(words) for words in spoken):
+        return Reply(ReplyKind.CALL_ME)
+    return None
+
+
+def _clause(part: str) -> list[str]:
+    words = _without_courtesies(_split(part))
+    while words and words[0] in _LINKS:
+        words = _without_courtesies(words[1:])
+    return words
+
+
+def _denies(words: list[str]) -> bool:
+    return bool(_NOT & set(words)) or _WORDS.get(" ".join(words)) is ReplyKind.NO
+
+
+def _stops(words: list[str]) -> bool:
+    words = _asked(words)
+    if not words:
+        return False
+    if len(words) > 1 and all(len(word) == 1 for word in words):
+        words = ["".join(words)]
+    said = " ".join(words)
+    if _NO_MORE.fullmatch(said) or _is_stop(said):
+        return True
+    rest = [word for word in words[1:] if not _is_stop(word)]
+    return _is_stop(words[0]) and set(rest) <= _AFTER_STOP | _COURTESIES
+
+
+def _is_stop(said: str) -> bool:
+    return ReplyKind.STOP in (_WORDS.get(said), _WORDS.get(_squeezed(said)))
+
+
+def _asked(words: list[str]) -> list[str]:
+    """Without "kan dere", "jeg vil gjerne": what is asked for."""
+    said = _ASKS.sub("", " ".join(words))
+    return said.split()
+
+
+def _calls(words: list[str]) -> bool:
+    """A wish to be phoned, and perhaps when and why: whoever is named in it, a human reads."""
+    for length in range(len(words), 0, -1):
+        said = " ".join(words[:length])
+        if _WORDS.get(said) is ReplyKind.CALL_ME:
+            after = words[length:]
+            if _NOT & set(after):
+                return False
+            return said in _CALLS_SURELY or all(word in _WHEN or _is_time(word) for word in after)
+    return False
+
+
+def _is_time(word: str) -> bool:
+    return re.fullmatch(r"(?:kl)?[0-9]{1,4}(?:min|t|h|am|pm)?", word) is not None
 
 
 def _split(plain: str) -> list[str]:
@@ -280,6 +730,9 @@ def _number(words: list[str], plain: str) -> Reply | None:
     said = " ".join(words)
     if re.fullmatch(r"[0-9]{3} ?[0-9]{3}", said):
         return Reply(ReplyKind.CODE, said.replace(" ", ""))
+    if len({*words}) == 1 < len(words) and re.fullmatch(r"[0-9]{1,2}", words[0]):
+        # Written twice to be sure.
+        said = words[0]
     if re.fullmatch(r"[0-9]{1,2}", said):
         return Reply(ReplyKind.NUMBER, str(int(said)))
     # "7 av 10", "7/10"
@@ -292,13 +745,9 @@ def _word(words: list[str]) -> Reply | None:
     said = " ".join(words)
     if kind := _WORDS.get(said) or _WORDS.get(_squeezed(said)):
         return Reply(kind)
-    first, rest = _WORDS.get(words[0]), set(words[1:])
-    if first is ReplyKind.STOP and rest <= _AFTER_STOP:
+    if _stops(words):
         return Reply(ReplyKind.STOP)
-    while len(words) > 1 and words[-1] in _AFTER_CALL:
-        words = words[:-1]
-    said = " ".join(words)
-    if _WORDS.get(said) is ReplyKind.CALL_ME:
+    if _calls(words):
         return Reply(ReplyKind.CALL_ME)
     if len(said) < _LONG_ENOUGH_FOR_A_TYPO or said in _NUMBERS:
         return None

@@ -9,7 +9,6 @@ What concerns the person goes to the therapist who follows them (ART or municipa
 measure goes by the reason given. A unit the person does not have is replaced by the nearest one, in the end the ward.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -17,6 +16,7 @@ from typing import Literal
 
 from companion.rules import scores
 from companion.rules.cadence import to_local, to_utc
+from companion.rules.finding import found
 from companion.rules.questionnaire import Value
 from companion.rules.quiet_hours import add_working_days, is_working_day
 
@@ -29,6 +29,17 @@ RED_SEEN_SAME_DAY_BEFORE = time(12)
 SEEN_BY_HOUR = time(15)
 AMBER_WORKING_DAYS = 3
 RANK = {"red": 0, "amber": 1}
+# What one answer alone can make red.
+RED = frozenset(
+    (
+        "crisis_words",
+        "wants_contact",
+        "clearly_worse",
+        "low_mood",
+        "fall_with_injury",
+        "nobody_contacted_overdue",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -79,10 +90,15 @@ def triage(
     today: date,
     *,
     crisis_words: Iterable[str],
+    written: Iterable[str] | None = None,
 ) -> Triage:
-    """Everything in the answers a human must see. Pass the answers that count (`questionnaire.counted_answers`)."""
+    """Everything in the answers a human must see. Pass the answers that count (`questionnaire.counted_answers`).
+
+    `written`: what was said in the person's own words; without it, what stands under linkIds that end in `.text`.
+    """
+    own_words = list(_free_texts(answers) if written is None else written)
     reasons = [
-        *_about_the_person(facts, answers, crisis_words),
+        *_about_the_person(facts, answers, own_words, crisis_words),
         *(reason for measure in measures for reason in _about_measure(facts, answers, measure, today)),
         *_wishes(facts, answers),
     ]
@@ -104,20 +120,27 @@ def respond_by(level: Level, opened_at: datetime) -> datetime:
     return to_utc(add_working_days(day, 1), SEEN_BY_HOUR)
 
 
-def crisis_quote(texts: Iterable[str], crisis_words: Iterable[str]) -> str | None:
-    """The first text that holds a crisis word, whole; a word ending in `*` matches its beginning."""
-    patterns = [_pattern(word) for word in crisis_words]
-    return next((said for said in texts if any(p.search(_plain(said)) for p in patterns)), None)
+def may_be_red(link_id: str) -> bool:
+    """Whether an answer to this question can be what makes somebody look the same day (crisis words apart)."""
+    return link_id.startswith(("contact", "worse", "fall", "phq2")) or link_id.endswith(
+        (".why", ".why.text", ".started")
+    )
+
+
+def crisis_quote(texts: Iterable[str], words: Iterable[str]) -> str | None:
+    """The first text that holds a crisis word, whole; misspelt ones count (`companion.rules.finding`)."""
+    phrases = tuple(words)
+    return next((said for said in texts if found(said, phrases, loosely=True)), None)
 
 
 # --- the person ---------------------------------------------------------------------------------------------------
 
 
 def _about_the_person(
-    facts: CheckInFacts, answers: Answered, crisis_words: Iterable[str]
+    facts: CheckInFacts, answers: Answered, own_words: Iterable[str], crisis_words: Iterable[str]
 ) -> Iterator[Reason]:
     follower = _follower(facts)
-    if said := crisis_quote(_free_texts(answers), crisis_words):
+    if said := crisis_quote(own_words, crisis_words):
         yield Reason("crisis_words", "red", follower, quote=said)
     if answers.get("contact") is True:
         yield Reason("wants_contact", "red", follower, quote=_text(answers, "contact.text"))
@@ -137,25 +160,14 @@ def _about_the_person(
 
 
 def _free_texts(answers: Answered) -> Iterator[str]:
-    """Free text stands under linkIds that end in `.text`."""
-    for link_id, value in answers.items():
-        if link_id.endswith(".text") and isinstance(value, str):
-            yield value
+    return (
+        value for link_id, value in answers.items() if link_id.endswith(".text") and isinstance(value, str)
+    )
 
 
 def _text(answers: Answered, link_id: str) -> str | None:
     value = answers.get(link_id)
     return value if isinstance(value, str) else None
-
-
-def _plain(said: str) -> str:
-    """Lower case, without apostrophes and other marks, so that "don't" and "dont" are the same word."""
-    return " ".join(re.sub(r"[^\w\s]|_", " ", re.sub(r"['’´`]", "", said.casefold())).split())
-
-
-def _pattern(word: str) -> re.Pattern[str]:
-    end = "" if word.endswith("*") else r"(?!\w)"
-    return re.compile(rf"(?<!\w){re.escape(_plain(word))}{end}")
 
 
 # --- the measures -------------------------------------------------------------------------------------------------

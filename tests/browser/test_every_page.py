@@ -367,6 +367,8 @@ STOPS = (
     Stop("measures", "Kari", "/patient/measures", "/patient/measures"),
     Stop("settings", "Kari", "/patient/settings", "/patient/settings"),
     Stop("settings, saved", "Kari", "/patient/settings", "/patient/settings?done=true"),
+    Stop("write to us", "Kari", "/patient/write", "/patient/write"),
+    Stop("write to us, empty", "Kari", "/patient/write", "/patient/write", press("Send"), 422),
     Stop("passport", "Kari", "/patient/passport", "/patient/passport"),
     Stop("line, new", "Kari", "/patient/passport/write/{section}", "/patient/passport/write/matters"),
     Stop("line, empty", "Kari", "/patient/passport/write/{section}", "/patient/passport/write/matters", press("Lagre"), 422),

@@ -191,14 +191,17 @@ def open_flags(ward: SmallWard) -> list[tuple[str, str, str | None]]:
     return [(flag.code, flag.level, flag.quote) for flag in found]
 
 
-def test_stop_is_obeyed_without_a_word_and_start_undoes_it(
+def test_stop_is_obeyed_and_confirmed_by_one_last_sms_and_start_undoes_it(
     ward: SmallWard, make_dispatcher: MakeDispatcher
 ) -> None:
     kari = ward.patient()
     ward.db.commit()
-    assert wrote(ward, make_dispatcher, kari, " Stopp! ", "1") == []
+    (last,) = wrote(ward, make_dispatcher, kari, "STOPP\n\nSendt fra min iPhone", "1")
+    assert last.startswith("Greit. Du får ikke flere SMS fra Følge.")
+    assert wrote(ward, make_dispatcher, kari, "stopp", "3") == [last]
     assert kari.phone_state == "opted_out"
-    (answer,) = wrote(ward, make_dispatcher, kari, "START", "2")
+    assert [(code, level) for code, level, _ in open_flags(ward)] == [("opted_out", "amber")]
+    _, answer = wrote(ward, make_dispatcher, kari, "START", "2")
     assert answer.startswith("Du får meldinger fra Følge igjen.")
     assert kari.phone_state == "ok"
 
@@ -223,13 +226,35 @@ def test_what_no_machine_reads_reaches_a_human_and_is_answered_once(
     assert open_flags(ward) == [("reply_not_understood", "amber", "Jeg lurer på noe")]
 
 
-def test_crisis_words_are_red_and_no_machine_answers(
+def test_what_the_provider_has_obeyed_is_obeyed_here_and_not_said_twice(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    kari = ward.patient()
+    heard.keep_inbound(ward.db, "1", str(kari.phone), "Arret", obeyed="stop", now=at(0))
+    ward.db.commit()
+    asyncio.run(make_dispatcher().tick(FixedClock(at(0))))
+    ward.db.refresh(kari)
+    assert (kari.phone_state, open_flags(ward)) == ("opted_out", [("opted_out", "amber", "Arret")])
+    assert ward.db.scalars(select(SandboxMessage)).all() == []
+
+
+def test_crisis_words_are_red_and_answered_with_whom_to_call_this_minute(
     ward: SmallWard, make_dispatcher: MakeDispatcher
 ) -> None:
     kari = ward.patient()
     ward.db.commit()
-    assert wrote(ward, make_dispatcher, kari, "Jeg vil ikke leve lenger", "1") == []
+    (answer,) = wrote(ward, make_dispatcher, kari, "Jeg vil ikke leve lenger", "1")
+    assert all(number in answer for number in ("113", "116117", "116123"))
     assert open_flags(ward) == [("crisis_words", "red", "Jeg vil ikke leve lenger")]
+
+
+def test_who_has_said_stop_is_answered_all_the_same_when_despair_is_written(
+    ward: SmallWard, make_dispatcher: MakeDispatcher
+) -> None:
+    kari = ward.patient()
+    kari.phone_state = "opted_out"
+    ward.db.commit()
+    assert "116123" in wrote(ward, make_dispatcher, kari, "orker ikke leve lenger", "1")[0]
 
 
 def strangers_write(ward: SmallWard, make_dispatcher: MakeDispatcher, *written: tuple[str, str]) -> list[str]:
@@ -241,7 +266,7 @@ def strangers_write(ward: SmallWard, make_dispatcher: MakeDispatcher, *written: 
     assert (counts["inbound"], counts["errors"]) == (len(written), 0)
     answers = ward.db.execute(select(SandboxMessage.number, SandboxMessage.body)).all()
     ward.db.commit()
-    assert all("800 300 61" in body for _, body in answers)
+    assert all("800 300 61" in body or "116123" in body for _, body in answers)
     return sorted(number for number, _ in answers)
 
 
@@ -268,7 +293,7 @@ def test_an_unknown_number_that_wrote_before_an_outage_is_not_answered_in_the_ni
         ward.db.commit()
 
 
-def test_nobody_can_make_us_answer_a_stop_a_cry_for_help_or_a_number_abroad(
+def test_nobody_can_make_us_answer_a_stop_or_a_number_abroad_but_a_cry_for_help_is_answered(
     ward: SmallWard, make_dispatcher: MakeDispatcher
 ) -> None:
     with capture_logs() as logs:
@@ -280,7 +305,7 @@ def test_nobody_can_make_us_answer_a_stop_a_cry_for_help_or_a_number_abroad(
             ("+882991111113", "Hei"),
             ("Telenor", "Hei"),
         )
-    assert answered == []
+    assert answered == ["+4791111112"]
     assert [line["event"] for line in logs if line["log_level"] == "error"] == [
         "grave_words_from_unknown_number"
     ]
@@ -310,5 +335,5 @@ def test_on_a_shared_phone_all_are_flagged_stop_goes_for_all_and_one_answer_is_e
 def test_despair_and_a_stop_in_one_is_despair(ward: SmallWard, make_dispatcher: MakeDispatcher) -> None:
     kari = ward.patient()
     ward.db.commit()
-    assert wrote(ward, make_dispatcher, kari, "Stopp. Jeg vil dø", "1") == []
+    assert "116123" in wrote(ward, make_dispatcher, kari, "Stopp. Jeg vil dø", "1")[0]
     assert open_flags(ward) == [("crisis_words", "red", "Stopp. Jeg vil dø")]

@@ -82,7 +82,7 @@ def test_what_somebody_waits_for_goes_at_once(kind: str) -> None:
 
 def test_sign_in_an_answer_to_who_just_wrote_and_the_meeting_now_are_what_is_exempt() -> None:
     asked_for = {"sign_in_code", "new_link", "meeting_now"}
-    just_wrote = {"reply", "next_question", "rest_by_phone", "all_answered"}
+    just_wrote = {"reply", "next_question", "rest_by_phone", "all_answered", "stopped", "crisis"}
     assert asked_for | just_wrote == EXEMPT_KINDS
 
 

@@ -75,7 +75,40 @@ K = ReplyKind
         ("481226", K.CODE, "481226"),
         ("481 226", K.CODE, "481226"),
         ("Koden er 481 226", K.CODE, "481226"),
+        # With manners, signatures, a phone's own tail; the provider's words.
+        ("STOPP. Hilsen Per", K.STOP, None),
+        ("Vennligst stopp", K.STOP, None),
+        ("STOPP\n\nSendt fra min iPhone", K.STOP, None),
+        ("STOP\n--\nPer Hansen\n91234567", K.STOP, None),
+        ("Stop stop", K.STOP, None),
+        ("STOP ALL", K.STOP, None),
+        ("CANCEL", K.STOP, None),
+        ("End", K.STOP, None),
+        ("quit", K.STOP, None),
+        ("Kan dere stoppe meldingene? Mvh Kari", K.STOP, None),
+        ("Jeg vil ikke ha flere meldinger", K.STOP, None),
+        ("2\nHilsen Ruth", K.NUMBER, "2"),
+        ("Ja. Hilsen Ruth", K.YES, None),
+        ("1 mvh Kari Nilsen", K.NUMBER, "1"),
+        ("1.\nMvh\nKari Nilsen\nTlf: 91 23 45 67", K.NUMBER, "1"),
+        ("2 takk for hjelpen", K.NUMBER, "2"),
+        ("ring meg i morgen", K.CALL_ME, None),
+        ("Ring meg kl 14", K.CALL_ME, None),
+        ("ring meg når dere kan", K.CALL_ME, None),
+        ("Ring meg etter kl. 14.30, hilsen Kari", K.CALL_ME, None),
+        ("(2)", K.NUMBER, "2"),
+        ("２", K.NUMBER, "2"),
+        ("to", K.NUMBER, "2"),
+        ("❷", K.NUMBER, "2"),
+        ("👎", K.NO, None),
+        ("✅", K.YES, None),
         # For a human.
+        ("jeg stoppet å ta medisinen", K.UNKNOWN, None),
+        ("Ikke stopp. Hilsen Per", K.UNKNOWN, None),
+        ("Stopp. Jeg mener ikke stopp", K.UNKNOWN, None),
+        ("ring meg ikke i morgen", K.UNKNOWN, None),
+        ("1 2 3", K.UNKNOWN, None),
+        ("hæ? hva er dette", K.UNKNOWN, None),
         ("", K.UNKNOWN, None),
         ("takk", K.UNKNOWN, None),
         ("nei takk, men ring meg", K.UNKNOWN, None),
@@ -90,8 +123,8 @@ K = ReplyKind
         ("1 eller 2", K.UNKNOWN, None),
         ("1,5", K.UNKNOWN, None),
         ("1234", K.UNKNOWN, None),
-        ("👍", K.UNKNOWN, None),
-        ("٧", K.UNKNOWN, None),
+        ("👍", K.YES, None),
+        ("٧", K.NUMBER, "7"),
         # One letter from STOP and START, and something else.
         ("stor", K.UNKNOWN, None),
         ("topp", K.UNKNOWN, None),
@@ -118,6 +151,25 @@ def test_table(body: str, kind: ReplyKind, value: str | None) -> None:
 )
 def test_words_of_despair_go_before_everything(body: str) -> None:
     assert classify(body, library.crisis_words()).kind is K.CRISIS
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "2. men jeg har falt og slått hodet",
+        "1 men får nesten ikke puste",
+        "2 eg har ramla",
+        "ja, vondt i brystet",
+        "1 but i fell yesterday",
+    ],
+)
+def test_something_grave_in_an_answer_is_no_answer(body: str) -> None:
+    assert classify(body, library.crisis_words(), grave_words=library.grave_words()).kind is K.GRAVE
+
+
+@pytest.mark.parametrize("body", ["jeg falt i søvn", "2 takk", "Det går bra", "har ikke falt"])
+def test_what_only_sounds_grave_is_not(body: str) -> None:
+    assert classify(body, library.crisis_words(), grave_words=library.grave_words()).kind is not K.GRAVE
 
 
 @given(st.text(max_size=200))
@@ -157,7 +209,9 @@ def test_one_slip_in_a_longer_word_is_forgiven(said: str, data: st.DataObject) -
         assert classify(slipped).kind is expected
 
 
-ONLY_THESE = re.compile(r"\b(s+t+o*p+[eo]*|sot+p+|tsop+|avslu?tt?e?|stopall|unsubscribe|bisset|bisehit)\b")
+ONLY_THESE = re.compile(
+    r"\b(s+t+o*p+[eo]*|sot+p+|tsop+|avslu?tt?e?|slutt|stopall|unsubscribe|bisset|bisehit)\b"
+)
 
 
 @given(

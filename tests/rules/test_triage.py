@@ -197,6 +197,14 @@ def test_no_wish_is_no_task(said: str) -> None:
         "vil  bare\nta livet av meg",
         "Jeg  orker   ikke mer",
         "kill-myself",
+        # As it is written in distress.
+        "jeg orker ikke lve lenger",
+        "orker ikke lenger å leve",
+        "selvmårdstanker",
+        "vil døø",
+        "vil doe",
+        "selv mord",
+        "i dont wanna live",
     ],
 )
 def test_crisis_words_are_found(said: str) -> None:
@@ -213,6 +221,8 @@ def test_crisis_words_are_found(said: str) -> None:
         "orker ikke gå tur",
         "vil døgnåpent tilbud",
         "vil ikke levere skjemaet",
+        "orker ikke lese lenger",
+        "det er ikke lett å leve med dette",
         "mormor døde i fjor",
         "I want to diet",
         "på en måte bedre",

@@ -264,6 +264,7 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /patient/check-in/{check_in_id}/postpone": {},
     "POST /patient/check-in/{check_in_id}/{question}": {"answer": "good", "to": "", "skip": ""},
     "POST /patient/settings": {"language": "nb", "text_size": "md", "color_scheme": "auto"},
+    "POST /patient/write": {"text": "Jeg lurer på noe."},
     "POST /patient/passport/coordinator": {},
     "POST /patient/passport/lines/{line_id}/confirm": {},
     "POST /patient/passport/write/{section}": {"text": "Familien."},

@@ -234,7 +234,12 @@ def _look_over(page: Pages, found: check_in.Review, words: PatientWords) -> Resp
         for item, value in found.lines
     ]
     return page(
-        "patient/review.html", path=f"{here}/review", id=found.check_in.id, lines=lines, urgency=found.urgency
+        "patient/review.html",
+        path=f"{here}/review",
+        id=found.check_in.id,
+        lines=lines,
+        urgency=found.urgency,
+        crisis=found.crisis,
     )
 
 
@@ -269,6 +274,7 @@ def _question(found: check_in.QuestionPage, words: PatientWords, to: str) -> dic
         "to": "review" if to == "review" else "",
         "value": _as_typed(found.value),
         "urgency": found.urgency,
+        "crisis": found.crisis,
         "saved": found.number > 1 or found.value is not None,
         "errors": {},
     }

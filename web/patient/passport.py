@@ -15,6 +15,7 @@ from companion.use_cases.keeping import privacy
 from companion.use_cases.passport import lines as passport
 from companion.use_cases.passport import wish
 from companion.use_cases.relatives import share
+from companion.use_cases.replies import written
 from web.house import birth_date
 from web.house.deps import Db, Fields, Now, Page, Posted, Seen, Who, go, new_router
 from web.house.pages import OSLO
@@ -93,7 +94,7 @@ def write(
         form = _line_form(section, None, typed, words, wrong.problems)
         return page("patient/line.html", status=422, **form)
     seen(_own(who.id), "passport.write", f"line:{line.id}")
-    return go("/patient/passport")
+    return _afterwards(db, who)
 
 
 @router.get("/patient/passport/lines/{line_id}")
@@ -135,7 +136,12 @@ def change(
         form = _line_form(section, line_id, typed, words, wrong.problems)
         return page("patient/line.html", status=422, **form)
     seen(_own(who.id), "passport.write", f"line:{line_id}")
-    return go("/patient/passport")
+    return _afterwards(db, who)
+
+
+def _afterwards(db: Db, who: Who) -> Response:
+    """To the passport; after words of despair to whom to call now."""
+    return go("/patient/write" if written.waiting(db, who).crisis else "/patient/passport")
 
 
 @router.post("/patient/passport/lines/{line_id}/remove")

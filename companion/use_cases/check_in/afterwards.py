@@ -15,7 +15,7 @@ from companion.rules.access import Actor
 from companion.use_cases.cases import flag
 from companion.use_cases.check_in.answerable import own, who_phoned
 from companion.use_cases.check_in.coming import TO_COME, coming
-from companion.use_cases.check_in.following import BEFORE_ANSWER, is_urgent
+from companion.use_cases.check_in.following import BEFORE_ANSWER, is_crisis, is_urgent
 from companion.use_cases.check_in.questions import ANSWERABLE, asking_of, required
 from companion.use_cases.messages import message
 
@@ -65,6 +65,7 @@ class Ending:
     heard_by: datetime | None
     contacts: tuple[Unit, ...]
     urgency: bool
+    crisis: bool
     titles: dict[UUID, str]
 
 
@@ -107,6 +108,7 @@ def ending(db: Session, who: Actor, check_in_id: UUID, *, now: datetime) -> Endi
         heard_by=max((step.respond_by for step in waiting), default=None),
         contacts=_contacts(db, check_in.patient, [step.unit for step in waiting]),
         urgency=is_urgent(asking.counted),
+        crisis=is_crisis(asking.counted),
         titles={measure.id: measure.title for measure in asking.measures},
     )
 

@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from companion import library
 from companion.errors import Conflict, Invalid, NotFound
 from companion.exchange import questionnaire_response
 from companion.models import Answer, CheckIn
-from companion.rules import cadence, questionnaire
+from companion.rules import cadence, questionnaire, triage
 from companion.rules.access import Actor
 from companion.rules.quiet_hours import next_allowed
 from companion.use_cases.cases import flag
@@ -19,8 +20,8 @@ from companion.use_cases.check_in.afterwards import Ending, ending
 from companion.use_cases.check_in.answerable import closing, own, refuse_closed, who_phoned
 from companion.use_cases.check_in.following import (
     SETTLED_BY_ANSWER,
-    crisis_quote,
     raise_reasons,
+    raise_red,
     record_measures,
     tell_ward,
 )
@@ -82,7 +83,7 @@ def answer(
 ) -> Kept:
     """As `save`, with everything that is needed to show what comes next.
 
-    Crisis words reach a human at once, not when the last question is answered.
+    What a human must see the same day reaches one at once, not when the last question is answered.
     """
     sheet = open_sheet(db, who, check_in_id, now, hold=True)
     item = sheet.question(link_id)
@@ -94,10 +95,12 @@ def answer(
         raise Invalid({"answer": problem.code}) from problem
     row = _answer(item.link_id, value, sheet.answered_last, who, now)
     db.execute(insert(Answer), [{"id": uuid4(), "check_in_id": sheet.id, **row}])
+    before = sheet.asking.answers.get(item.link_id)
     sheet.asking.answers[item.link_id] = value
-    if item.type == "text" and crisis_quote(sheet.asking.counted):
+    if _alarming(item, before, value):
         check_in = own(db, who, check_in_id, now)
-        raise_reasons(db, check_in, asking_of(db, check_in), now, only="crisis_words")
+        db.refresh(check_in, ["answers"])
+        raise_red(db, check_in, asking_of(db, check_in), now)
         db.flush()
     following = questionnaire.next_question(sheet.asking.questions, sheet.asking.answers, item.link_id)
     return Kept(sheet, following.link_id if following else None)
@@ -181,6 +184,17 @@ def keep(
     latest = check_in.answers[-1].at if check_in.answers else None
     check_in.answers.append(Answer(**_answer(link_id, value, latest, who, now)))
     asking.answers[link_id] = value
+
+
+def _alarming(
+    item: questionnaire.Item, before: questionnaire.Value | None, value: questionnaire.Value | None
+) -> bool:
+    """Whether somebody may have to look today because of this answer, or no longer because it was changed."""
+    texts = [said for said in (before, value) if isinstance(said, str)]
+    if item.type in ("text", "string") and triage.crisis_quote(texts, library.crisis_words()):
+        return True
+    harmless = (None, "no", "a_little", False, "yes", "unknown")
+    return triage.may_be_red(item.link_id) and not (before in harmless and value in harmless)
 
 
 def _answer(

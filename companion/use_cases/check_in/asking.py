@@ -183,6 +183,8 @@ def _ask_latest(db: Session, due: Sequence[CheckIn], rested: datetime | None, no
         for check_in in due:
             check_in.due_at = moment
         return False
+    if not too_late and by_sms.must_wait(db, latest):
+        return False
     for check_in in earlier:
         _skip(db, check_in, now)
     if too_late:
@@ -237,7 +239,8 @@ def _write(
         dedupe_key=f"{letter_kind}:{check_in.id}:{check_in.postponed}",
     )
     if not letter and not already_told(db, check_in):
-        tell_ward(db, check_in, "call_due", now, day=check_in.day)
+        wish = int(check_in.patient.contact_by == "call" and check_in.patient.phone_state != "opted_out")
+        tell_ward(db, check_in, "call_due", now, day=check_in.day, wish=wish)
 
 
 def _still_queued(db: Session, check_in: CheckIn, kind: str) -> bool:

@@ -12,7 +12,7 @@ accord reaches a human. There is one conversation at a time on a number: nobody 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session, contains_eager
@@ -24,7 +24,7 @@ from companion.rules.access import Actor, Level
 from companion.rules.cadence import local_day
 from companion.rules.questionnaire import Item
 from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from
-from companion.rules.replies import Reply, ReplyKind, option_meant
+from companion.rules.replies import Reply, ReplyKind, is_only_a_sign, option_meant
 from companion.use_cases.check_in.afterwards import Ending
 from companion.use_cases.check_in.answering import finish, postpone, save
 from companion.use_cases.check_in.coming import coming
@@ -42,12 +42,19 @@ TRUTHS: Final = ("true", "false")
 # Words that are an answer where the question has such an option.
 YES: Final = ("yes", "true")
 NO: Final = ("no", "not_yet", "false")
+# Nearly an answer: nobody has to read it, when the question is asked once more.
+_TRIED: Final = (ReplyKind.NUMBER, ReplyKind.YES, ReplyKind.NO)
 # The same question so many times; then somebody had better help.
 ASKED_AT_MOST = 4
-# Nobody gets a question, reads it and has answered it in less.
-READ_AND_ANSWERED = timedelta(seconds=5)
+# The same digit within so long of the next question was pressed twice; another one is a quick answer.
+PRESSED_TWICE = timedelta(seconds=2)
+# So often somebody is helped to answer before the message is left to the human who has it anyway.
+HELPED_AT_MOST = 2
 # For so long afterwards a digit or a word of thanks belongs to what was answered.
 STILL_TALKING = timedelta(days=3)
+
+
+Taken = Literal["answered", "helped", "left"]
 
 
 def speaks(patient: Patient) -> bool:
@@ -56,6 +63,12 @@ def speaks(patient: Patient) -> bool:
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
+
+
+def must_wait(db: Session, check_in: CheckIn) -> bool:
+    """Whether somebody else is being asked on the same number: one after the other, so that nobody has to guess whose answer
+    it is."""
+    return speaks(check_in.patient) and _somebody_else_talks(db, check_in)
 
 
 def first_question(db: Session, check_in: CheckIn) -> dict[str, Any] | None:
@@ -116,6 +129,7 @@ def _params(item: Item, ask: str, *, point: int, number: int, total: int) -> dic
         "number": number,
         "total": total,
         "hint": False,
+        "read": False,
     }
 
 
@@ -139,61 +153,101 @@ def heard(db: Session, patients: Sequence[Patient], *, now: datetime) -> None:
 
 def take(
     db: Session, patients: Sequence[Patient], said: Reply, text: str, *, said_at: datetime, now: datetime
-) -> bool:
+) -> Taken:
     """Takes what was said (`text`, understood as `said`) as an answer in the conversation on this number.
 
-    False: a human has to read it.
+    `left`: a human has to read it. `helped`: that too, and the question has been asked once more, with how to answer.
     """
     when = _Heard(said_at, now)
     talking = _open(db, patients)
     if not talking:
-        return _already_answered(db, patients, said, when)
+        return "answered" if _already_answered(db, patients, said, when) else "left"
     if len(talking) > 1:
-        return False
+        return "left"
     check_in = talking[0]
     check_in.heard_at = now
     if said.kind is ReplyKind.NOT_TODAY or said == Reply(ReplyKind.NUMBER, "0"):
         _not_today(db, check_in, when)
-        return True
+        return "answered"
     return _answered(db, check_in, said, text, when)
 
 
-def _answered(db: Session, check_in: CheckIn, said: Reply, text: str, when: _Heard) -> bool:
+def _answered(db: Session, check_in: CheckIn, said: Reply, text: str, when: _Heard) -> Taken:
     asking = asking_of(db, check_in)
     letters = _letters(db, check_in)
-    last = next((one for one in letters if _was_read(one, when.said_at)), None)
+    last = _answers_to(asking, letters, said, text, when.said_at, [check_in.patient.name])
     if last is None:
-        return False
-    value = _value(said, text, last.params["options"])
-    if value is None and said.kind not in (ReplyKind.NUMBER, ReplyKind.YES, ReplyKind.NO):
-        return False
+        return "left"
+    value = _value(said, text, last.params["options"], [check_in.patient.name])
     item = _at_hand(asking)
+    if value is None and (said.kind not in _TRIED or is_only_a_sign(text)):
+        return "helped" if item and _help(db, check_in, asking, item, letters, when, read=True) else "left"
     if item is None:
         _go_on(db, check_in, asking, when)
-        return True
+        return "answered"
     if last.params["link_id"] != item.link_id:
         goes = letters[0].state in ("queued", *message.MAY_HAVE_ARRIVED)
         if goes and letters[0].params["link_id"] == item.link_id:
             # Pressed twice, before the next question was read; anything else is no answer we can place.
-            return value is not None and value == _typed(asking, last.params["link_id"])
-        return _ask(db, check_in, asking, item, letters, when)
+            twice = value is not None and value == _typed(asking, last.params["link_id"])
+            return "answered" if twice else "left"
+        return "answered" if _ask(db, check_in, asking, item, letters, when) else "left"
     if value is None:
-        return _ask(db, check_in, asking, item, letters, when, hint=True)
+        return "answered" if _help(db, check_in, asking, item, letters, when) else "left"
     save(db, _themselves(check_in.patient), check_in.id, item.link_id, [value], now=when.now)
     db.refresh(check_in, ["answers"])
     _go_on(db, check_in, asking_of(db, check_in), when)
-    return True
+    return "answered"
 
 
-def _was_read(letter: Message, said_at: datetime) -> bool:
-    """Whether what was said then may answer this question: it had been sent, and there was time to read it."""
+def _help(
+    db: Session,
+    check_in: CheckIn,
+    asking: AskingAbout,
+    item: Item,
+    letters: Sequence[Message],
+    when: _Heard,
+    *,
+    read: bool = False,
+) -> bool:
+    """The question once more, with how to answer it. False when that has been tried often enough.
+
+    `read`: a human reads what was written, and the person is told so.
+    """
+    helped = sum(one.params["hint"] and one.params["link_id"] == item.link_id for one in letters)
+    if helped >= HELPED_AT_MOST:
+        return False
+    return _ask(db, check_in, asking, item, letters, when, hint=True, read=read)
+
+
+def _answers_to(
+    asking: Asking,
+    letters: Sequence[Message],
+    said: Reply,
+    text: str,
+    said_at: datetime,
+    names: Sequence[str],
+) -> Message | None:
+    """The question that was answered: the latest that had been sent, but the one before for a digit pressed twice."""
+    sent = [one for one in letters if _was_sent(one, said_at)]
+    if len(sent) < 2 or sent[0].next_attempt_at + PRESSED_TWICE <= said_at:
+        return sent[0] if sent else None
+    before = sent[1]
+    if before.params["link_id"] == sent[0].params["link_id"]:
+        return sent[0]
+    value = _value(said, text, before.params["options"], names)
+    twice = value is not None and value == _typed(asking, before.params["link_id"])
+    return before if twice else sent[0]
+
+
+def _was_sent(letter: Message, said_at: datetime) -> bool:
     # When it was to be sent, not when it was: a receipt that comes late must not make an answer too early.
-    return letter.state in message.MAY_HAVE_ARRIVED and letter.next_attempt_at + READ_AND_ANSWERED <= said_at
+    return letter.state in message.MAY_HAVE_ARRIVED and letter.next_attempt_at <= said_at
 
 
-def _value(said: Reply, text: str, options: Sequence[str]) -> str | None:
+def _value(said: Reply, text: str, options: Sequence[str], names: Sequence[str] = ()) -> str | None:
     """The option that was meant, by its words or as the letter numbered them; None when there is no such one."""
-    if meant := option_meant(text, options):
+    if meant := option_meant(text, options, names=names):
         return meant
     if said.kind is ReplyKind.NUMBER:
         digit = int(said.value or 0)
@@ -227,11 +281,12 @@ def _ask(
     when: _Heard,
     *,
     hint: bool = False,
+    read: bool = False,
 ) -> bool:
     """The question at hand: somebody has written. False when it has been asked often enough."""
     if sum(one.params["link_id"] == item.link_id for one in letters) >= ASKED_AT_MOST:
         return False
-    params = _question(check_in, asking, item, hint=hint)
+    params = _question(check_in, asking, item, hint=hint) | {"read": read}
     _write(db, NEXT, check_in, params, f"{NEXT}:{check_in.id}:{len(letters)}", when)
     return True
 

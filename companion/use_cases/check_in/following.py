@@ -32,16 +32,17 @@ STATUS_BY_ANSWER = {"yes": "started", "not_yet": "not_started", "unknown": "unkn
 
 def is_urgent(counted: dict[str, questionnaire.Value]) -> bool:
     """Whether the emergency numbers are shown large: worse, a fall with injury, or crisis words."""
-    return (
-        counted.get("worse", "no") != "no"
-        or counted.get("fall.injury") is True
-        or crisis_quote(counted) is not None
-    )
+    return counted.get("worse", "no") != "no" or counted.get("fall.injury") is True or is_crisis(counted)
+
+
+def is_crisis(counted: dict[str, questionnaire.Value]) -> bool:
+    """Whether crisis words were written: then also somebody to talk to is shown."""
+    return crisis_quote(counted) is not None
 
 
 def crisis_quote(counted: dict[str, questionnaire.Value]) -> str | None:
-    """The first text that holds a crisis word."""
-    said = [value for key, value in counted.items() if key.endswith(".text") and isinstance(value, str)]
+    """The first text that holds a crisis word, whatever its question is called."""
+    said = [value for value in counted.values() if isinstance(value, str)]
     return triage.crisis_quote(said, library.crisis_words()) if said else None
 
 
@@ -107,23 +108,37 @@ def _said_already(measure: Measure, check_in: CheckIn, status: str, reason: str 
     return last is not None and (last.check_in_id, last.status, last.reason) == (check_in.id, status, reason)
 
 
+def raise_red(db: Session, check_in: CheckIn, asking: AskingAbout, now: datetime) -> None:
+    """What must be seen the same day is a case as soon as it is answered; an answer changed before anybody has taken it is no
+    case any more."""
+    raise_reasons(db, check_in, asking, now, level="red")
+    found = {(one.code, one.measure_id) for one in _reasons(db, check_in, asking, now) if one.level == "red"}
+    taken_back = {
+        code
+        for code, measure_id in _flagged(db, check_in, level="red")
+        if code in triage.RED and (code, str(measure_id) if measure_id else None) not in found
+    }
+    still = {code for code, _ in found}
+    flag.no_longer_needed(db, check_in, taken_back - still, now=now)
+
+
 def raise_reasons(
-    db: Session, check_in: CheckIn, asking: AskingAbout, now: datetime, only: str | None = None
+    db: Session,
+    check_in: CheckIn,
+    asking: AskingAbout,
+    now: datetime,
+    *,
+    level: Literal["red"] | None = None,
 ) -> None:
-    """A flag for each reason the answers give, once per check-in."""
+    """A flag for each reason the answers give (of this level), once per check-in; what is added to one is added to it."""
     measures = {str(measure.id): measure for measure in asking.measures}
-    found = triage.triage(
-        _facts(db, check_in.patient, cadence.local_day(now)),
-        asking.counted,
-        [triage.MeasureFacts(key, measure.owner, measure.due_on) for key, measure in measures.items()],
-        cadence.local_day(now),
-        crisis_words=library.crisis_words(),
-    )
-    flagged = db.execute(select(Flag.code, Flag.measure_id).where(Flag.check_in_id == check_in.id))
-    raised = {(code, measure_id) for code, measure_id in flagged}
-    for reason in found.reasons:
+    raised = _flagged(db, check_in)
+    for reason in _reasons(db, check_in, asking, now):
         measure = measures.get(reason.measure_id or "")
-        if (only and reason.code != only) or (reason.code, measure.id if measure else None) in raised:
+        before = raised.get((reason.code, measure.id if measure else None))
+        if before is not None and reason.quote and before.quote != reason.quote and before.state != "closed":
+            before.quote = reason.quote
+        if (level and reason.level != level) or before is not None:
             continue
         flag.raise_flag(
             db,
@@ -137,6 +152,34 @@ def raise_reasons(
             quote=reason.quote,
             params={"day": check_in.day, **reason.params},
         )
+
+
+def _reasons(db: Session, check_in: CheckIn, asking: AskingAbout, now: datetime) -> tuple[triage.Reason, ...]:
+    today = cadence.local_day(now)
+    return triage.triage(
+        _facts(db, check_in.patient, today),
+        asking.counted,
+        [triage.MeasureFacts(str(one.id), one.owner, one.due_on) for one in asking.measures],
+        today,
+        crisis_words=library.crisis_words(),
+        written=_own_words(asking),
+    ).reasons
+
+
+def _own_words(asking: AskingAbout) -> list[str]:
+    said = [asking.counted.get(one.link_id) for one in asking.visible if one.type in ("text", "string")]
+    return [words for words in said if isinstance(words, str)]
+
+
+def _flagged(db: Session, check_in: CheckIn, level: str | None = None) -> dict[tuple[str, UUID | None], Flag]:
+    """What has been raised about a check-in and was not taken back."""
+    found = select(Flag).where(
+        Flag.check_in_id == check_in.id,
+        or_(Flag.outcome.is_(None), Flag.outcome != "not_needed", Flag.claimed_by_id.is_not(None)),
+    )
+    if level:
+        found = found.where(Flag.level == level)
+    return {(one.code, one.measure_id): one for one in db.scalars(found)}
 
 
 def _facts(db: Session, patient: Patient, today: date) -> triage.CheckInFacts:

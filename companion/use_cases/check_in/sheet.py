@@ -15,7 +15,7 @@ from companion.models import Answer, CheckIn, Measure, MeasureStatus, Municipali
 from companion.rules import questionnaire
 from companion.rules.access import Actor
 from companion.use_cases.check_in.answerable import Closing, refuse_closed, theirs
-from companion.use_cases.check_in.following import is_urgent
+from companion.use_cases.check_in.following import is_crisis, is_urgent
 from companion.use_cases.check_in.questions import Asking, Spoken, asked_about, measure_to_ask, what_is_asked
 
 
@@ -31,6 +31,7 @@ class QuestionPage:
     value: questionnaire.Value | None
     is_last: bool
     urgency: bool
+    crisis: bool
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Review:
     lines: tuple[tuple[questionnaire.Item, questionnaire.Value | None], ...]
     unanswered: str | None
     urgency: bool
+    crisis: bool
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Sheet:
             value=answers.get(item.link_id),
             is_last=questionnaire.next_question(questions, answers, item.link_id) is None,
             urgency=is_urgent(self.asking.counted),
+            crisis=is_crisis(self.asking.counted),
         )
 
     def review(self) -> Review:
@@ -85,6 +88,7 @@ class Sheet:
             lines=tuple((item, self.asking.answers.get(item.link_id)) for item in self.asking.visible),
             unanswered=going_on.link_id if going_on else None,
             urgency=is_urgent(self.asking.counted),
+            crisis=is_crisis(self.asking.counted),
         )
 
 

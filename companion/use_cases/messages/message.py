@@ -32,7 +32,13 @@ from companion.use_cases.messages.letter import ItsCheckIn, Letter, Person
 
 # The middle and the end of a conversation answer somebody who has just written.
 IN_CONVERSATION = frozenset({"next_question", "rest_by_phone"})
-CODE_LANE = frozenset({"sign_in_code", "new_link", "reply", "all_answered"}) | IN_CONVERSATION
+# The last word to somebody who said stop: that it was heard.
+STOPPED = "stopped"
+# Whom to call this minute, to somebody who wrote words of despair; also when they have said stop.
+CRISIS = "crisis"
+CODE_LANE = (
+    frozenset({"sign_in_code", "new_link", "reply", "all_answered", STOPPED, CRISIS}) | IN_CONVERSATION
+)
 ABOUT_CHECK_IN = frozenset({"check_in", "reminder", "question", "question_again"})
 # What can wait for another day when somebody has had enough messages.
 HELD_BACK = ABOUT_CHECK_IN | {"welcome"}
@@ -147,8 +153,12 @@ def draft(
     )
 
 
-def write_to_stranger(db: Session, phone: str, *, said_at: datetime, now: datetime) -> Message | None:
-    """Tells a number we do not know, once, whom to call. None when it was told before, or when it is no mobile to answer.
+def write_to_stranger(
+    db: Session, phone: str, *, kind: str = "reply", said_at: datetime, now: datetime
+) -> Message | None:
+    """Tells a number we do not know, once of each `kind`, whom to call.
+
+    None when it was told before, or when it is no mobile to answer.
 
     What was said long ago, as before an outage, is answered by day. At most `STRANGERS_A_DAY` a day, so that nobody can make
     us send at will.
@@ -156,16 +166,18 @@ def write_to_stranger(db: Session, phone: str, *, said_at: datetime, now: dateti
     if not _MOBILE.fullmatch(phone):
         return None
     ring: KeyRing = db.get_bind().dialect.companion_keys  # type: ignore[attr-defined]
-    key = f"stranger:{ring.index(phone, 'phone')}"
+    key = f"{'stranger' if kind == 'reply' else kind}:{ring.index(phone, 'phone')}"
     strangers = select(func.count()).where(
-        Message.dedupe_key.startswith("stranger:"), Message.created_at > now - timedelta(days=1)
+        Message.phone.is_not(None),
+        Message.kind.in_(("reply", CRISIS)),
+        Message.created_at > now - timedelta(days=1),
     )
     told = db.scalar(select(Message.id).where(Message.dedupe_key == key))
     if told is not None or (db.scalar(strangers) or 0) >= STRANGERS_A_DAY:
         return None
-    begins = answer_from(said_at, now, None)
+    begins = now if kind == CRISIS else answer_from(said_at, now, None)
     letter = Message(
-        kind="reply",
+        kind=kind,
         lane="code",
         dedupe_key=key,
         phone=phone,
@@ -187,6 +199,10 @@ def write_to_stranger(db: Session, phone: str, *, said_at: datetime, now: dateti
 
 def takes_messages(person: Patient | Relative | Person, kind: str) -> bool:
     """Whether a letter of this kind may be sent to this person at all."""
+    if kind == STOPPED:
+        return bool(person.phone) and person.phone_state == "opted_out"
+    if kind == CRISIS:
+        return bool(person.phone) and person.phone_state in ("ok", "opted_out")
     if not person.phone or person.phone_state != "ok":
         return False
     if isinstance(person, Relative):
@@ -322,6 +338,8 @@ def _invited_still(db: Session, message: Message | Letter) -> bool:
 
 def _welcome(db: Session, message: Message | Letter, now: datetime) -> bool:
     """Whether the relationship the letter rests on still is: an active plan for *welcome*, a grant for a relative."""
+    if message.kind in (STOPPED, CRISIS):
+        return True
     if message.relative_id is not None:
         return bool(_granted_patients(db, message, now))
     if message.kind != "welcome":
@@ -404,7 +422,7 @@ def expired(db: Session, message: Message, now: datetime) -> None:
 
 def _tell(db: Session, message: Message, code: str, params: dict[str, Any], now: datetime) -> None:
     # A code that never came is asked for again by the person; a reply is our own courtesy.
-    if message.kind in CODE_LANE and code != "undeliverable":
+    if message.kind in (STOPPED, CRISIS) or (message.kind in CODE_LANE and code != "undeliverable"):
         return
     whose = message.patient or (message.about if message.participant_id else None)
     patients = _granted_patients(db, message, now) if message.relative_id else [whose]

@@ -22,6 +22,7 @@ from companion.models import (
 )
 from companion.models.passport import SECTIONS, WHEEL_ROLES
 from companion.rules.access import Actor
+from companion.use_cases.cases.written_words import tell_of_despair
 from companion.use_cases.people.reach import in_force, may_reach, patient_of
 from companion.use_cases.people.typed import clean, clean_lines, phone_number
 
@@ -169,6 +170,7 @@ def write_line(
     ).one()
     if count >= MOST_LINES:
         raise Invalid({"text": "too_many"})
+    _hear(db, who, patient, written, now)
     return _add_line(db, who, patient.id, section, (last or 0) + 1, written, critical, now)
 
 
@@ -186,6 +188,7 @@ def change_line(
     if (written, critical) == (line.text, line.critical):
         return confirm_line(db, who, line_id, now=now)
     line.ended_at = now
+    _hear(db, who, db.get_one(Patient, line.patient_id), written, now)
     return _add_line(
         db, who, line.patient_id, line.section, line.position, written, critical, now, replaces=line.id
     )
@@ -257,6 +260,12 @@ def set_contact(
     db.add(contact)
     db.flush()
     return contact
+
+
+def _hear(db: Session, who: Actor, patient: Patient, written: str, now: datetime) -> None:
+    """Words of despair reach a human wherever a patient writes them."""
+    if who.kind == "patient":
+        tell_of_despair(db, patient, written, now=now, place="passport")
 
 
 def _writable(db: Session, who: Actor, patient_id: UUID, now: datetime) -> Patient:

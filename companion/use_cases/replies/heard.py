@@ -1,28 +1,40 @@
 """What somebody wrote back: stop and start are obeyed at once, a check-in by SMS goes on, the rest reaches a human.
 
-Whoever reaches a human is told so, once a day.
+Whoever reaches a human is told so, once a day; words of despair are answered every hour, with whom to call this minute.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from companion.library import crisis_words
+from companion.library import crisis_words, grave_words
 from companion.models import Grant, Patient, Relative
-from companion.rules.cadence import local_day
+from companion.rules.cadence import local_day, to_local
 from companion.rules.quiet_hours import ANSWER_IS_USEFUL, answer_from
-from companion.rules.replies import ReplyKind, classify
+from companion.rules.replies import Reply, ReplyKind, classify, says_more_than_call
+from companion.rules.triage import respond_by
 from companion.use_cases.cases import flag
+from companion.use_cases.cases.written_words import tell
 from companion.use_cases.check_in import by_sms
 from companion.use_cases.going_home import plan
 from companion.use_cases.messages import message
 
 
-def receive(db: Session, phone: str, text: str, *, said_at: datetime, now: datetime) -> bool:
+def receive(
+    db: Session,
+    phone: str,
+    text: str,
+    *,
+    said_at: datetime,
+    now: datetime,
+    obeyed: Literal["stop", "start"] | None = None,
+) -> bool:
     """Acts on an SMS from a number. Several people may share it: what is said goes for all of them.
 
+    `obeyed`: the provider has read it as that by itself, and has answered it.
     `said_at`: when it came to us. What has lain for long, as after an outage, is not answered in the night.
     Nobody here knows the person behind an unknown number: it is told, once, whom to call. False: there is nobody to tell of
     a grave message, so whoever runs the house has to be.
@@ -34,27 +46,41 @@ def receive(db: Session, phone: str, text: str, *, said_at: datetime, now: datet
     relatives = db.scalars(
         select(Relative).where(Relative.phone_index == phone).order_by(Relative.created_at)
     ).all()
-    said = classify(text, crisis_words())
+    names = [*(one.name for one in patients), *(one.name for one in relatives)]
+    said = classify(text, crisis_words(), grave_words=grave_words(), names=names)
+    if obeyed and said.kind is not ReplyKind.CRISIS:
+        said = Reply(ReplyKind(obeyed))
     if not patients and not relatives:
-        if said.kind not in (ReplyKind.CRISIS, ReplyKind.STOP, ReplyKind.START):
-            message.write_to_stranger(db, phone, said_at=said_at, now=now)
-        return said.kind is not ReplyKind.CRISIS
+        return _from_a_stranger(db, phone, said.kind, said_at, now)
     if said.kind is ReplyKind.CRISIS:
-        # No machine answers this.
         by_sms.heard(db, patients, now=now)
         _tell(db, patients, relatives, "crisis_words", "red", text, now)
+        _answer_despair(db, patients, relatives, now)
+        if obeyed == "stop":
+            _stop(db, patients, relatives, now)
+    elif said.kind is ReplyKind.GRAVE:
+        by_sms.heard(db, patients, now=now)
+        _tell(db, patients, relatives, "grave_words", "red", text, now)
+        _answer(db, patients, relatives, "grave", said_at, now, **_whom_to_call(db, patients, relatives, now))
     elif said.kind is ReplyKind.STOP:
         _stop(db, patients, relatives, now)
+        _tell(db, [one for one in patients if one.died_on is None], [], "opted_out", "amber", text, now)
+        if not obeyed:
+            _confirm_stop(db, patients, relatives, now)
     elif said.kind is ReplyKind.START:
         _start(db, patients, relatives, now)
-        _answer(db, patients, relatives, "started", said_at, now)
+        if not obeyed:
+            _answer(db, patients, relatives, "started", said_at, now)
     elif said.kind is ReplyKind.CALL_ME:
         by_sms.heard(db, patients, now=now)
-        _tell(db, patients, relatives, "wants_contact", "red", None, now)
+        # When they would like it is in their own words.
+        more = text if says_more_than_call(text) else None
+        _tell(db, patients, relatives, "wants_contact", "red", more, now)
         _answer(db, patients, relatives, "call", said_at, now)
-    elif not by_sms.take(db, patients, said, text, said_at=said_at, now=now):
+    elif (taken := by_sms.take(db, patients, said, text, said_at=said_at, now=now)) != "answered":
         _tell(db, patients, relatives, "reply_not_understood", "amber", text, now)
-        _answer(db, patients, relatives, "not_understood", said_at, now)
+        if taken == "left":
+            _answer(db, patients, relatives, "not_understood", said_at, now)
     return True
 
 
@@ -64,6 +90,55 @@ def hand_over(db: Session, phone: str, text: str, *, now: datetime) -> int:
     relatives = db.scalars(select(Relative).where(Relative.phone_index == phone)).all()
     _tell(db, patients, relatives, "reply_not_understood", "amber", text, now)
     return len(patients) or len(relatives)
+
+
+def _whom_to_call(
+    db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], now: datetime
+) -> dict[str, str]:
+    """By when it is read, and the number of those who read it."""
+    about = list(patients) or _patients_of(db, relatives, now)
+    phones = [flag.owner_unit(db, patient, "art").phone for patient in about]
+    return {"read_by": local_day(respond_by("red", now)).isoformat(), "phone": next(filter(None, phones), "")}
+
+
+def _from_a_stranger(db: Session, phone: str, kind: ReplyKind, said_at: datetime, now: datetime) -> bool:
+    if kind is ReplyKind.CRISIS:
+        message.write_to_stranger(db, phone, kind=message.CRISIS, said_at=said_at, now=now)
+    elif kind not in (ReplyKind.STOP, ReplyKind.START):
+        message.write_to_stranger(db, phone, said_at=said_at, now=now)
+    return kind not in (ReplyKind.CRISIS, ReplyKind.GRAVE)
+
+
+def _answer_despair(
+    db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], now: datetime
+) -> None:
+    """What a human has written beforehand, once an hour at most and at any hour: silence is the worst answer."""
+    people: list[Patient | Relative] = [*patients, *relatives]
+    for person in [one for one in people if message.takes_messages(one, message.CRISIS)][:1]:
+        message.write(
+            db,
+            message.CRISIS,
+            to=person,
+            now=now,
+            valid_until=now + ANSWER_IS_USEFUL,
+            dedupe_key=f"{message.CRISIS}:{person.id}:{to_local(now):%Y-%m-%dT%H}",
+        )
+
+
+def _confirm_stop(
+    db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], now: datetime
+) -> None:
+    """One last SMS to the phone; who says stop again, having started anew meanwhile, is told again."""
+    people: list[Patient | Relative] = [*patients, *relatives]
+    for person in [one for one in people if message.takes_messages(one, message.STOPPED)][:1]:
+        message.write(
+            db,
+            message.STOPPED,
+            to=person,
+            now=now,
+            valid_until=now + ANSWER_IS_USEFUL,
+            dedupe_key=f"{message.STOPPED}:{person.id}:{local_day(now)}",
+        )
 
 
 def _stop(db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], now: datetime) -> None:
@@ -92,20 +167,8 @@ def _tell(
 ) -> None:
     about = list(patients) or _patients_of(db, relatives, now)
     sender = "patient" if patients else "relative"
-    for patient in about:
-        raised = flag.raise_flag(
-            db,
-            patient,
-            code=code,
-            level=level,
-            unit=flag.owner_unit(db, patient, "art"),
-            now=now,
-            quote=quote,
-            params={"by": "sms", "from": sender, "shared": len(patients) > 1},
-        )
-        if quote and raised.quote and quote not in raised.quote.splitlines():
-            # Still open from an earlier message: both are to be read.
-            raised.quote = f"{raised.quote}\n{quote}"
+    params: dict[str, str | bool] = {"by": "sms", "from": sender, "shared": len(patients) > 1}
+    tell(db, about, code, level, quote, now=now, **params)
 
 
 def _patients_of(db: Session, relatives: Sequence[Relative], now: datetime) -> list[Patient]:
@@ -129,6 +192,7 @@ def _answer(
     about: str,
     said_at: datetime,
     now: datetime,
+    **said: str,
 ) -> None:
     """One answer of each sort to a phone a day, however often it writes: two machines must not talk to each other."""
     people: list[Patient | Relative] = [*patients, *relatives]
@@ -140,7 +204,7 @@ def _answer(
             "reply",
             to=person,
             now=now,
-            params={"about": about},
+            params={"about": about, **said},
             not_before=begins,
             valid_until=begins + ANSWER_IS_USEFUL,
             dedupe_key=f"reply:{about}:{person.id}:{local_day(now)}",

@@ -9,6 +9,9 @@ from twilio.request_validator import RequestValidator
 
 from notifications.heard import keep_event, keep_inbound, plain
 
+# What the provider says of its own opt-out words (HELP is answered by it too, and read here as any other message).
+_OBEYED = {"STOP": "stop", "START": "start"}
+
 
 def genuine(tokens: Sequence[str], url: str, params: dict[str, list[str]], signature: str) -> bool:
     """Whether the provider signed this, with the present or the next token. Without a token nothing is genuine."""
@@ -41,7 +44,8 @@ def keep_reply(db: Session, params: dict[str, list[str]], *, now: datetime) -> N
     """Keeps an SMS the provider passes on to us."""
     provider_id, phone = _first(params, "MessageSid"), _first(params, "From")
     if provider_id and phone:
-        keep_inbound(db, provider_id, phone, _first(params, "Body"), now=now)
+        obeyed = _OBEYED.get(_first(params, "OptOutType").upper())
+        keep_inbound(db, provider_id, phone, _first(params, "Body"), obeyed=obeyed, now=now)
 
 
 def _first(params: dict[str, list[str]], name: str) -> str:

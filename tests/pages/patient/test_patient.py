@@ -198,3 +198,37 @@ def test_colleagues_have_no_business_here(browser: PageClient, home: AtHome) -> 
     browser.as_professional(home.ward.sofia)
     for path in ("/patient", "/patient/passport", home.way):
         browser.open(path, 403)
+
+
+# --- writing to us, and having said stop ------------------------------------------------------------------------------
+
+
+def test_what_is_written_to_us_is_answered_with_by_when_it_is_read(kari: PageClient) -> None:
+    assert kari.open("/patient").links["Skriv til oss"] == "/patient/write"
+    page = kari.submit(kari.open("/patient/write"), "/patient/write", {"text": "Jeg lurer på medisinene"})
+    assert "Takk. Vi har fått det" in page.text
+    assert "En av oss leser det innen" in page.text
+
+
+def test_nothing_written_is_said_and_keeps_the_form(kari: PageClient) -> None:
+    page = kari.submit(kari.open("/patient/write"), "/patient/write", {"text": " "}, 422)
+    assert "Skriv noe først." in page.text
+
+
+@pytest.mark.parametrize("way", ["/patient/write", "/patient/passport/write/matters"])
+def test_words_of_despair_are_answered_with_whom_to_call_wherever_they_are_written(
+    kari: PageClient, way: str
+) -> None:
+    form = kari.open(way)
+    page = kari.submit(form, way, {"text": "Jeg vil ikke leve lenger"})
+    assert "Takk for at du skriver det. Et menneske leser det, men ikke med en gang." in page.text
+    assert {"tel:113", "tel:116117", "tel:116123"} <= set(page.links.values())
+
+
+def test_after_stop_today_does_not_invite(kari: PageClient, home: AtHome, engine: Engine) -> None:
+    with Session(engine) as db:
+        db.get_one(Patient, home.kari.id).phone_state = "opted_out"
+        db.commit()
+    page = kari.open("/patient")
+    assert "Du har sagt stopp til SMS" in page.text
+    assert "Svar nå" not in page.text

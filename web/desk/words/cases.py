@@ -12,6 +12,7 @@ from web.house.words import Words, _
 # Why a case is on the list: in the person's own words where an answer has words.
 FLAGS: Mapping[str, str] = {
     "crisis_words": _("Skriver noe alvorlig"),
+    "grave_words": _("Skriver om noe som haster"),
     "wants_contact": _("Ønsker å bli kontaktet"),
     "clearly_worse": _("Klart verre enn før"),
     "low_mood": _("Nedstemt: %(score)s av 6 poeng på to spørsmål om humør"),
@@ -46,6 +47,7 @@ FLAGS: Mapping[str, str] = {
     "tell_by_phone": _("Ring og fortell om videomøtet"),
     "undeliverable": _("Melding ikke levert"),
     "parked_message": _("Usikkert om meldingen kom fram"),
+    "has_written": _("Har skrevet til oss"),
     "reply_not_understood": _("Svar på SMS som et menneske må lese"),
     "opted_out": _("Vil ikke ha flere SMS"),
 }
@@ -53,6 +55,7 @@ FLAGS: Mapping[str, str] = {
 # What to do about it, when it is not plain from the first line.
 NEXT_STEP: Mapping[str, str] = {
     "crisis_words": _("Ring nå. Ved fare for liv: 113."),
+    "grave_words": _("Ring nå og hør hva som har skjedd. Ved fare for liv: 113."),
     "no_answer": _("Ring og hør hvordan det går."),
     "not_asked": _("Ring og hør hvordan det går."),
     "postponed_twice": _("Ring når det passer."),
@@ -66,6 +69,7 @@ NEXT_STEP: Mapping[str, str] = {
     "not_let_in": _("Ring med en gang og beklag. Finn en ny tid."),
     "meeting_unsettled": _("Skriv hvordan det gikk, under Møter. Ring hvis dere ikke har snakket sammen."),
     "meeting_declined": _("Ring og finn en ny tid, eller flytt møtet."),
+    "has_written": _("Les det, og ring når det trengs."),
     "opted_out": _("Avtal om vi skal ringe i stedet."),
     "passport_wrong": _("Gå gjennom passet sammen."),
     "wants_coordinator": _("Meld behovet til koordinerende enhet."),
@@ -121,6 +125,16 @@ CONTACTS: Mapping[str, tuple[str, str]] = {
 }
 
 
+# Nobody said that they would rather be phoned: there is no other way.
+ONLY_BY_PHONE = _("Oppfølgingen er nå, og må tas på telefon")
+
+
+def _reason(code: str, params: Mapping[str, object]) -> str:
+    if code == "call_due" and params.get("wish") == 0:
+        return ONLY_BY_PHONE
+    return FLAGS.get(code, code)
+
+
 class CaseWords(Words):
     """What a case is about, and what was done."""
 
@@ -128,7 +142,7 @@ class CaseWords(Words):
         """Why the case is here, in one sentence; the person's own words after it."""
         params = flag.params or {}
         said = self(
-            FLAGS.get(flag.code, flag.code),
+            _reason(flag.code, params),
             measure=inside(measure) if measure else self(_("et tiltak")),
             score=params.get("score", ""),
             who=params.get("who", ""),

@@ -20,14 +20,14 @@ MESSAGE_KINDS: Mapping[str, str] = {
     "meeting_now": _("Påminnelse om møte, en halv time før"),
     "meeting_missed": _("Melding om at dere ikke fikk møttes"),
     "meeting_without_you": _("Beskjed om at gjesten ikke trenger å komme"),
-    "duty": _("Varsel til vakta"),
-    "duty_test": _("Prøvevarsel til vakta"),
     "sign_in_code": _("Kode for å logge inn"),
     "new_link": _("Ny lenke"),
     "relative_invited": _("Invitasjon til pårørende"),
     "reply": _("Svar på SMS"),
     "duty": _("Beskjed til oss om at en sak venter"),
     "duty_test": _("Prøve på beskjed til oss"),
+    "stopped": _("Bekreftet at de ikke vil ha SMS"),
+    "crisis": _("Hvem de kan ringe nå"),
 }
 
 MESSAGE_STATES: Mapping[str, tuple[str, str]] = {

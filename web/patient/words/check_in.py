@@ -10,6 +10,7 @@ from web.house.words import Words, _
 # Why somebody looks at the answers, said to the one who gave them.
 REASONS: Mapping[str, str] = {
     "crisis_words": _("Du skrev noe som et menneske må lese."),
+    "grave_words": _("Du skrev noe som et menneske må lese."),
     "wants_contact": _("Du vil at noen skal kontakte deg."),
     "clearly_worse": _("Du svarte at noe er blitt klart verre."),
     "low_mood": _("Du svarte at du har det tungt."),
