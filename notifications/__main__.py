@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,11 +137,15 @@ def report(
     day: Annotated[str, typer.Option(help="YYYY-MM-DD; today without")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="As one line of JSON")] = False,
 ) -> None:
-    """What became of a day's letters, unit by unit, in numbers; a patient whom two units follow counts in both."""
+    """What became of a day's letters, unit by unit, in numbers, and which of staff were told of what.
+
+    A patient whom two units follow counts in both.
+    """
     from sqlalchemy import select
 
     from companion.models import Unit
-    from companion.rules.cadence import local_day
+    from companion.rules.cadence import local_day, to_utc
+    from companion.use_cases.people.duty import told_on
     from companion.worklists import report as days_of
 
     house = _house()
@@ -150,14 +154,21 @@ def report(
     with house.sessions() as db:
         units = db.scalars(select(Unit).order_by(Unit.key)).all()
         found = days_of(db, units, last=wanted, days=1, waiting=wanted == today)
+        told = told_on(db, to_utc(wanted, time()), to_utc(wanted + timedelta(days=1), time()))
     lines = {one.unit.key: {"sent": one.days[wanted].sent, **asdict(one.days[wanted])} for one in found}
     if as_json:
-        print(json.dumps({"day": wanted.isoformat(), "units": lines}))
+        staff = [asdict(one) for one in told]
+        print(json.dumps({"day": wanted.isoformat(), "units": lines, "told": staff}))
         return
     names = ["sent", "arrived", "on_the_way", "not_arrived", "uncertain", "waiting", "not_sent"]
     print(f"{wanted.isoformat():24}" + "".join(f"{name:>12}" for name in names))
     for key, numbers in lines.items():
         print(f"{key:24}" + "".join(f"{numbers[name]:>12}" for name in names))
+    said = [
+        f"{one.who} ({one.unit}) {one.cases} {one.what} by {one.way or 'no way'}, {one.became}"
+        for one in told
+    ]
+    print(f"staff told: {'; '.join(said) or 'nobody'}")
 
 
 @app.command()
@@ -313,6 +324,7 @@ def _examine_database(companion: "CompanionSettings", ways: "Ways | None") -> "I
         with Session(engine) as db:
             yield from checks.look_at_leases(db, SystemClock().now())
             by_receipt = ways.by_receipt if ways else ()
+            yield from checks.look_at_duty(db)
             yield from checks.look_at_post(db, _clock(companion, db).now(), SystemClock().now(), by_receipt)
     engine.dispose()
 

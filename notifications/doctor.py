@@ -15,6 +15,7 @@ from companion.db import schema_problem, schema_state
 from companion.errors import Misconfigured
 from companion.models import Heartbeat
 from companion.settings import Settings as CompanionSettings
+from companion.use_cases.people.duty import units_nobody_is_told_of
 from companion.worklists import standing
 from companion.worklists.post import DISPATCHER_SEEN_WITHIN
 from notifications.finding import Finding, is_loopback, mistyped, names_of, never, split
@@ -26,6 +27,7 @@ MOST_PER_SECOND = 10_000.0
 MOST_IN_FLIGHT = 1_000
 LEASES_DIFFER_AT_MOST = timedelta(seconds=20)
 SAY_EVERY = 60.0
+SHOW_AT_MOST = 10
 LOOK_EVERY = 2.0
 
 log = structlog.get_logger()
@@ -119,6 +121,18 @@ def look_at_leases(db: Session, real_now: datetime) -> Iterator[Finding]:
             "FAIL",
             f"database: its clock is {int(off.total_seconds())} seconds from this machine's, so another machine's dispatcher"
             " may take calls that still go on for lost. Set both clocks (NTP)",
+        )
+
+
+def look_at_duty(db: Session) -> Iterator[Finding]:
+    """Which units have nobody who hears when a case waits."""
+    if keys := units_nobody_is_told_of(db):
+        shown = ", ".join(keys[:SHOW_AT_MOST]) + (
+            f" and {more} more" if (more := len(keys) - SHOW_AT_MOST) > 0 else ""
+        )
+        yield Finding(
+            "note",
+            f"staff: nobody is told of urgent cases in {shown}; each chooses for themselves at /staff/told",
         )
 
 

@@ -15,6 +15,7 @@ from companion.use_cases.cases import duty as telling
 from companion.use_cases.cases import flag
 from companion.use_cases.people import duty as choice
 from notifications.dispatcher import Dispatcher
+from notifications.doctor import look_at_duty
 from notifications.models import SandboxMessage
 from tests.delivery.conftest import MakeDispatcher
 from tests.use_cases.small_ward import SmallWard, at
@@ -201,6 +202,20 @@ def test_a_trial_comes_at_any_hour_and_once(ward: SmallWard, dispatcher: Dispatc
     shown = choice.chosen(ward.db, johan).test
     assert shown
     assert shown.state == "delivered"
+
+
+def test_the_report_says_who_was_told_of_what_and_names_no_patient(
+    ward: SmallWard, dispatcher: Dispatcher, kari: Patient
+) -> None:
+    colleague(ward)
+    case = raised(ward, kari, at(0))
+    tick(ward, dispatcher, at(0))
+    telling.tell(ward.db, case, "overdue", now=at(1))
+    [told] = choice.told_on(ward.db, at(0, 1), at(1, 1))
+    assert told == choice.WasTold("post3", "Johan Berg", "raised", "sms", "delivered", 1)
+    assert choice.told_on(ward.db, at(1, 1), at(2, 1)) == []
+    [found] = look_at_duty(ward.db)
+    assert (found.how, "tromso-ke" in found.said, "post3" in found.said) == ("note", True, False)
 
 
 def test_a_letter_s_words_hold_nothing_of_the_case(ward: SmallWard, kari: Patient) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from companion.errors import Invalid, NotAllowed
-from companion.models import Duty, Membership, Message, Professional, Unit, WorkDevice
+from companion.models import Duty, Membership, Message, Professional, Told, Unit, WorkDevice
 from companion.rules.access import Actor
 from companion.rules.duty import HOURS
 from companion.use_cases.cases.duty import TEST
@@ -63,6 +63,35 @@ def choose(db: Session, who: Actor, *, way: str, phone: str, email: str, hours: 
     db.add(duty)
     db.flush()
     return duty
+
+
+@dataclass(frozen=True)
+class WasTold:
+    """So many words of this sort to this person about this unit's cases that day, and how they went."""
+
+    unit: str
+    who: str
+    what: str
+    way: str
+    became: str
+    cases: int
+
+
+def told_on(db: Session, begins: datetime, ends: datetime) -> list[WasTold]:
+    """What was told to whom between two moments; of the patients nothing."""
+    rows = db.execute(
+        select(Unit.key, Professional, Told.what, Message.channel, Message.state, func.count())
+        .join(Told, Told.unit_id == Unit.id)
+        .join(Professional, Professional.id == Told.professional_id)
+        .join(Message, Message.id == Told.message_id)
+        .where(Message.next_attempt_at >= begins, Message.next_attempt_at < ends, Message.attempt > 0)
+        .group_by(Unit.key, Professional.id, Told.what, Message.channel, Message.state)
+        .order_by(Unit.key, Professional.id, Told.what)
+    )
+    return [
+        WasTold(key, person.name, what, way or "", state, count)
+        for key, person, what, way, state, count in rows
+    ]
 
 
 def units_nobody_is_told_of(db: Session) -> list[str]:
