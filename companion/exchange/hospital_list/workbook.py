@@ -1,5 +1,6 @@
 """Rows of an Excel workbook's first sheet, every cell as text; what could hurt us is refused before it is opened."""
 
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,10 +20,11 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
     ParseError,
-    KeyError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
     ValueError,
     TypeError,
-    IndexError,
     AttributeError,
     EOFError,
     OSError,
@@ -53,6 +55,8 @@ def _rows(file: IO[bytes]) -> Iterator[Cells]:
     # Only a list in a workbook pays for this.
     from openpyxl import load_workbook
 
+    # It says on the console what it does not know of a workbook's looks; nobody asked.
+    warnings.filterwarnings("ignore", module="openpyxl")
     file.seek(0)
     book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
     if not book.worksheets:

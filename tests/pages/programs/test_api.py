@@ -120,6 +120,29 @@ def test_what_is_no_json_is_refused(send: Send, body: str) -> None:
     assert (answer.status_code, answer.json()) == (400, {"error": "invalid"})
 
 
+def test_a_program_is_asked_from_which_day_on_to_write_about_an_old_discharge(
+    send: Send, engine: Engine, now: datetime
+) -> None:
+    old = kari(now, discharged_on=(now - cast.days(30)).date().isoformat())
+    asked = send([old])
+    assert asked.status_code == 422
+    assert [(one["row"], one["field"]) for one in asked.json()["problems"]] == [(1, "discharged_on")]
+    assert "write_from" in asked.json()["problems"][0]["reason"]
+    assert patients(engine) == 0
+    assert send([old | {"write_from": now.date().isoformat()}]).json() == counts(rows=1, created=1)
+
+
+def test_what_was_done_to_a_row_is_said_in_the_programs_language_also_the_second_time(
+    send: Send, now: datetime
+) -> None:
+    row = kari(now, national_id=cast.KARI_ID.removeprefix("0"))
+    first = send([row], key="a", **{"Accept-Language": "en"}).json()
+    assert [(one["row"], one["field"]) for one in first["notes"]] == [(1, "national_id")]
+    assert first["notes"][0]["reason"].startswith("had 10 digits")
+    again = send([row], key="a").json()
+    assert again["notes"][0]["reason"].startswith("hadde 10 siffer")
+
+
 def test_half_a_character_does_no_harm(send: Send, now: datetime) -> None:
     body = json.dumps(kari(now)).replace("Tur", "Tur\\ud800 \\u0000ute")
     assert send(body).status_code == 200

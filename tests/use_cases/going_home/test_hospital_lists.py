@@ -242,6 +242,19 @@ def test_a_workbook_is_read_cell_by_cell_as_numbers_days_and_times(db: Session, 
     assert db.scalars(select(Stay.discharged_on)).one() == date(2026, 11, 10)
 
 
+def test_a_workbook_whose_looks_are_unknown_says_nothing_on_the_console(
+    db: Session, now: datetime, recwarn: pytest.WarningsRecorder
+) -> None:
+    whole = zipfile.ZipFile(io.BytesIO(book(list(KARI.values()))))
+    bare = io.BytesIO()
+    with zipfile.ZipFile(bare, "w") as packed:
+        for name in whole.namelist():
+            plain = whole.read(name).replace(b"cellStyle ", b"x ").replace(b"cellStyles", b"xs")
+            packed.writestr(name, plain if name.endswith("styles.xml") else whole.read(name))
+    load(db, bare.getvalue(), now)
+    assert [str(one.message) for one in recwarn] == []
+
+
 def zipped(**parts: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
