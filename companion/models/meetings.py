@@ -17,15 +17,16 @@ MEETING_KINDS = ("follow_up", "mid_stay", "discharge", "guidance")
 
 
 class Meeting(Identified, Base):
-    """A meeting offered to a patient. `state`: `offered`, `cancelled`, `ended`. `sequence` counts changes of time (RFC 5545).
+    """A meeting offered to a patient or, without one, guidance between professionals.
 
+    `state`: `offered`, `cancelled`, `ended`. `sequence` counts changes of time (RFC 5545).
     `next_at`: when something happens by itself next (a reminder; nobody came). `outcome`: how it was held (`video`, `audio`,
     `phone`) or why not (`no_show`, `ill`, `technical`, `other`); the event says who wrote so.
     """
 
     __tablename__ = "meeting"
 
-    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"), index=True)
+    patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patient.id"), index=True)
     unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"), index=True)
     host_id: Mapped[UUID] = mapped_column(ForeignKey("professional.id"), index=True)
     kind: Mapped[str] = mapped_column(String(10), default="follow_up")
@@ -37,7 +38,7 @@ class Meeting(Identified, Base):
     next_at: Mapped[datetime | None] = mapped_column(index=True)
     outcome: Mapped[str | None] = mapped_column(String(12))
 
-    patient: Mapped[Patient] = relationship()
+    patient: Mapped[Patient | None] = relationship()
     unit: Mapped[Unit] = relationship()
     host: Mapped[Professional] = relationship()
     participants: Mapped[list["Participant"]] = relationship(

@@ -559,7 +559,7 @@ def meetings(db: Session, who: Actor, *, now: datetime) -> Sequence[Meeting]:
             .where(_my_meetings(who, now))
             .order_by(Meeting.starts_at, Meeting.id)
             .options(
-                joinedload(Meeting.patient, innerjoin=True),
+                joinedload(Meeting.patient),
                 joinedload(Meeting.host, innerjoin=True),
                 joinedload(Meeting.unit, innerjoin=True),
                 joinedload(Meeting.participants).joinedload(Participant.relative),

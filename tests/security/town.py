@@ -245,6 +245,7 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     },
     "POST /staff/meetings/{meeting_id}/move": {"date": "2026-11-13", "time": "10:00", "minutes": "30"},
     "POST /staff/meetings/{meeting_id}/cancel": {},
+    "POST /staff/guidance": {"date": "2026-11-12", "time": "13:00", "minutes": "30"},
     "POST /staff/meetings/{meeting_id}/participants": {
         "name": "Tove Tolk", "phone": "400 00 077", "role": "interpreter",
     },

@@ -77,6 +77,27 @@ def offer(
     return go(f"/staff/patients/{patient_id}")
 
 
+@router.get("/staff/guidance")
+@access("professional", Level.high)
+def guidance_form(who: Who, now: Now, page: Page, say: Say) -> HTMLResponse:
+    """When to meet colleagues, about no patient."""
+    typed = {"date": add_working_days(local_day(now), 1).isoformat(), "time": _FIRST_HOUR, "minutes": "30"}
+    return _guidance_page(page, typed, {}, say, now, 200)
+
+
+@router.post("/staff/guidance")
+@access("professional", Level.high)
+def offer_guidance(db: Db, who: Who, now: Now, posted: Posted, page: Page, say: Say) -> Response:
+    """Sets the time; then comes who is to be there."""
+    try:
+        starts_at = _starts_at(posted)
+        with db.begin_nested():
+            meeting = meet.offer_guidance(db, who, starts_at, minutes=_minutes(posted), now=now)
+    except Invalid as problem:
+        return _guidance_page(page, posted, _at_fields(say.problems(problem.problems)), say, now, 422)
+    return go(f"/staff/meetings/{meeting.id}/participants")
+
+
 @router.get("/staff/meetings/{meeting_id}")
 @access("professional", Level.high, patient_data=True)
 def change_form(
@@ -152,6 +173,24 @@ def _offer(
         "about": say.flag(flag.find(db, who, about, now=now)) if about else "",
         "today": local_day(now),
     }
+
+
+def _guidance_page(
+    page: Pages,
+    typed: Mapping[str, str],
+    errors: Mapping[str, str],
+    say: Sentences,
+    now: datetime,
+    status: int,
+) -> HTMLResponse:
+    return page(
+        "desk/guidance.html",
+        status=status,
+        typed=typed,
+        errors=errors,
+        lengths=_lengths(say),
+        today=local_day(now),
+    )
 
 
 def _change_page(

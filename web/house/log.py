@@ -20,11 +20,13 @@ class Audit:
     def __init__(self, request: Request, actor: Actor, now: datetime) -> None:
         self._request, self._actor, self._now = request, actor, now
 
-    def __call__(self, patient_id: UUID, action: str, object: str = "", purpose: str = "") -> None:
+    def __call__(self, patient_id: UUID | None, action: str, object: str = "", purpose: str = "") -> None:
         """One line of the patient's access log."""
         self.each([patient_id], action, object, purpose)
 
-    def each(self, patient_ids: Iterable[UUID], action: str, object: str = "", purpose: str = "") -> None:
+    def each(
+        self, patient_ids: Iterable[UUID | None], action: str, object: str = "", purpose: str = ""
+    ) -> None:
         """A line for everybody a list names; a list that names nobody still leaves the line that somebody looked."""
         for patient_id in dict.fromkeys(patient_ids) or [None]:
             self._request.state.seen.append(

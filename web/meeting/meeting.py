@@ -145,13 +145,13 @@ def context(mine: Participant) -> dict[str, Any]:
         "unit": meeting.unit,
         "host_name": host.name,
         "host_first_name": host.first_name,
-        "others": host.name if guest else meeting.patient.name,
-        "died": meeting.patient.died_on is not None,
+        "others": host.name if guest else _others(meeting),
+        "died": meeting.patient is not None and meeting.patient.died_on is not None,
         "phone": _phone(mine),
         "whose": _whose(mine),
         "home": _HOMES.get(mine.role, f"/meeting/{meeting.id}"),
         "room": f"/meeting/{meeting.id}",
-        "case": f"/staff/patients/{meeting.patient_id}",
+        "case": f"/staff/patients/{meeting.patient_id}" if meeting.patient_id else "/staff/meetings",
     }
 
 
@@ -181,9 +181,19 @@ def _phone(mine: Participant) -> str:
 
 def _whose(mine: Participant) -> str:
     """Whom the meeting is about, as far as the one who reads may know before being let in; relatives may have several."""
+    patient = mine.meeting.patient
+    if patient is None or mine.is_host:
+        return ""
     if mine.relative_id:
-        return mine.meeting.patient.first_name
-    return mine.meeting.patient.name if mine.professional_id and not mine.is_host else ""
+        return patient.first_name
+    return patient.name if mine.professional_id else ""
+
+
+def _others(meeting: Meeting) -> str:
+    """Whom the host meets: the patient; in guidance the colleagues."""
+    if meeting.patient:
+        return meeting.patient.name
+    return ", ".join(each.name for each in meeting.participants if not each.is_host)
 
 
 async def _in_the_loop(tell: Callable[..., None], *what: object) -> None:

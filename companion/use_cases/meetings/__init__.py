@@ -24,7 +24,7 @@ from companion.use_cases.meetings.inviting import (
     remove,
     units,
 )
-from companion.use_cases.meetings.offering import cancel, move, offer
+from companion.use_cases.meetings.offering import cancel, move, offer, offer_guidance
 from companion.use_cases.meetings.outcome import HELD, NOT_HELD, record, suggested
 from companion.use_cases.meetings.participants import (
     PLACES,
@@ -69,6 +69,7 @@ __all__ = [
     "move",
     "of_my_unit",
     "offer",
+    "offer_guidance",
     "open_feed",
     "phase",
     "read_feed",

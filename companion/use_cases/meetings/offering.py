@@ -7,15 +7,21 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from companion.errors import Invalid, NotFound
-from companion.models import FlagEvent, Meeting, MeetingEvent, Participant, Professional
+from companion.errors import Invalid, NotAllowed, NotFound
+from companion.models import FlagEvent, Meeting, MeetingEvent, Participant, Professional, Unit
 from companion.models.meetings import MEETING_KINDS
 from companion.rules.access import Actor
 from companion.rules.meetings import USEFUL_AFTER_START, ends_at, next_step_at
 from companion.use_cases.cases import flag
 from companion.use_cases.meetings.happenings import happened, still_standing
 from companion.use_cases.meetings.outcome import settle
-from companion.use_cases.meetings.participants import PLACES, followed, meeting_grants, of_my_unit
+from companion.use_cases.meetings.participants import (
+    PLACES,
+    followed,
+    meeting_grants,
+    of_my_unit,
+    professional,
+)
 from companion.use_cases.meetings.telling import tell_guests
 
 HORIZON = timedelta(days=366)
@@ -82,6 +88,33 @@ def offer(
     if about:
         db.add(FlagEvent(flag_id=about.id, kind="contact", at=now, by_id=who.id, outcome="meeting"))
         db.flush()
+    return meeting
+
+
+def offer_guidance(
+    db: Session, who: Actor, starts_at: datetime, *, minutes: int = 30, now: datetime
+) -> Meeting:
+    """A meeting between professionals, about no patient; whom to meet is added afterwards. Raises `Invalid` as `offer` does."""
+    host = db.get_one(Professional, professional(who), with_for_update=True)
+    unit = db.get(Unit, who.unit_id) if who.unit_id else None
+    if unit is None:
+        raise NotAllowed("only those who work in a unit")
+    if problems := _time_problems(db, host.id, starts_at, minutes, now):
+        raise Invalid(problems)
+    meeting = Meeting(
+        unit=unit,
+        host=host,
+        kind="guidance",
+        starts_at=starts_at,
+        minutes=minutes,
+        state="offered",
+        created_at=now,
+        participants=[Participant(position=0, role="therapist", professional=host)],
+        events=[MeetingEvent(kind="offered", at=now)],
+    )
+    meeting.next_at = next_step_at(meeting, now, just_told=True)
+    db.add(meeting)
+    db.flush()
     return meeting
 
 

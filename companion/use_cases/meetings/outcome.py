@@ -46,7 +46,7 @@ def record(
     meeting.state, meeting.outcome, meeting.next_at = "ended", outcome, None
     happened(meeting, "outcome", now, how=outcome, by=who, text=text.strip())
     settle(db, who, meeting, SETTLED_BY_HOLDING if outcome in HELD else SETTLED_BY_KNOWING, now)
-    if outcome == "no_show" and known_before != "no_show":
+    if outcome == "no_show" and known_before != "no_show" and meeting.patient:
         _nobody_came(db, meeting, now)
     db.flush()
     return meeting
@@ -57,7 +57,7 @@ def suggested(meeting: Meeting) -> str:
     if asked_to_be_called(meeting):
         return "phone"
     host, *others = meeting.participants
-    if any(was_in(each) for each in others if each.role == "patient"):
+    if any(was_in(each) for each in others if each.patient_id or meeting.patient is None):
         return "video"
     return "no_show" if was_in(host) and not any(came(each) for each in others) else ""
 
@@ -65,6 +65,8 @@ def suggested(meeting: Meeting) -> str:
 def close_door(db: Session, meeting: Meeting, now: datetime) -> None:
     """The door is shut and nobody has written what came of it: whoever waited in vain, or did not come, reaches a human."""
     if meeting.outcome or meeting.state == "cancelled" or asked_to_be_called(meeting):
+        return
+    if meeting.patient is None:
         return
     patient = next(each for each in meeting.participants if each.role == "patient")
     host_came = was_in(next(each for each in meeting.participants if each.role == "therapist"))
@@ -100,5 +102,5 @@ def _nobody_came(db: Session, meeting: Meeting, now: datetime) -> None:
     """A case, so that somebody rings; and a word to the patient that this is all right."""
     raise_flag(db, meeting, "no_show", "amber", {}, now)
     patient = next(each for each in meeting.participants if each.role == "patient")
-    if meeting.patient.died_on is None:
+    if patient.patient and patient.patient.died_on is None:
         write(db, patient, "meeting_missed", now, valid_until=now + KIND_WORD_HELPS)

@@ -75,7 +75,7 @@ def relations(db: Session, meeting: Meeting, now: datetime) -> dict[UUID, str]:
     return {grant.relative_id: grant.relation for grant in meeting_grants(db, meeting.patient_id, now)}
 
 
-def meeting_grants(db: Session, patient_id: UUID, at: datetime) -> list[Grant]:
+def meeting_grants(db: Session, patient_id: UUID | None, at: datetime) -> list[Grant]:
     """The grants that open meetings at that moment."""
     grants = db.scalars(
         select(Grant)

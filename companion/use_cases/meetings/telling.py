@@ -62,7 +62,9 @@ def raise_flag(
     *,
     quote: str | None = None,
 ) -> None:
-    """One open flag per patient and code; it speaks of the latest."""
+    """One open flag per patient and code; it speaks of the latest. Of guidance, without a patient, the list tells."""
+    if meeting.patient is None:
+        return
     told = params | {
         "host": meeting.host.name,
         "when": meeting.starts_at.isoformat(),
