@@ -181,6 +181,7 @@ def _flags(db: Session, patient_id: UUID) -> Sequence[Flag]:
             .options(
                 joinedload(Flag.events).joinedload(FlagEvent.by),
                 joinedload(Flag.unit, innerjoin=True),
+                joinedload(Flag.from_unit),
                 joinedload(Flag.claimed_by),
             )
             .execution_options(populate_existing=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
 from companion import worklists
@@ -336,6 +336,32 @@ def test_a_colleague_who_is_left_keeps_the_unit_its_case(db: Session, ward: cast
     leave(db, ward.johan, at(0, 12))
     db.refresh(raised)
     assert (raised.unit.key, raised.state, raised.claimed_by_id) == ("tromso-rehab", "open", None)
+
+
+@pytest.mark.parametrize("colleague", ["johan", "sofia"])
+def test_what_somebody_at_work_has_taken_stays_theirs(
+    db: Session, ward: cast.Ward, kari: Patient, colleague: str
+) -> None:
+    """Also a colleague of another unit that follows the person."""
+    who: Actor = getattr(ward, colleague)
+    raised = raised_for(db, kari, ward.tromso)
+    flag.claim(db, who, raised.id, now=at(0, 11))
+    assert promise.hand_on(db, at(0, 12)) == 0
+    db.refresh(raised)
+    assert (raised.state, raised.claimed_by_id) == ("claimed", who.id)
+
+
+def test_whoever_changes_unit_leaves_the_case_to_the_others(
+    db: Session, ward: cast.Ward, kari: Patient
+) -> None:
+    cast.professional(db, "Tone Vik", "ergoterapeut", ward.tromso, now=at(-1, 10))
+    raised = raised_for(db, kari, ward.tromso)
+    flag.claim(db, ward.johan, raised.id, now=at(0, 11))
+    theirs = Membership.professional_id == ward.johan.id
+    db.execute(update(Membership).where(theirs).values(unit_id=ward.harstad.id))
+    assert promise.hand_on(db, at(0, 12)) == 1
+    db.refresh(raised)
+    assert (raised.unit.key, raised.state) == ("tromso-rehab", "open")
 
 
 def test_nobody_hands_a_case_to_nobody(db: Session, ward: cast.Ward, kari: Patient) -> None:
