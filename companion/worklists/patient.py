@@ -31,7 +31,15 @@ NEWS_FOR = timedelta(days=7)
 # A meeting is shown until it must be over.
 MEETING_LASTS_AT_MOST = timedelta(hours=2)
 # What a person asks for outside a check-in, and waits for.
-ASKED_FOR = ("wants_call", "call_me", "wants_coordinator")
+ASKED_FOR = (
+    "wants_call",
+    "wants_contact",
+    "call_me",
+    "wants_coordinator",
+    "has_written",
+    "crisis_words",
+    "grave_words",
+)
 _NEAREST_FIRST = ("municipal_rehab", "art", "coordinating_unit", "private_rehab", "ward")
 
 
@@ -77,7 +85,7 @@ def today(db: Session, who: Actor, *, now: datetime) -> Today:
         measures=mine,
         call=call,
         seen=[one for one in news if not is_late(one, now)],
-        late=next((one for one in news if is_late(one, now)), None),
+        late=next((one for one in news if is_late(one, now) and _their_own(one)), None),
         by_phone=next((one for one in reversed(phoned) if one.state == "answered"), None),
     )
 
@@ -180,6 +188,11 @@ def _next_meeting(db: Session, patient: Patient, now: datetime) -> Meeting | Non
         .unique()
         .one_or_none()
     )
+
+
+def _their_own(raised: Flag) -> bool:
+    """What a relative has written to us is between us and the relative."""
+    return (raised.params or {}).get("from") != "relative"
 
 
 def _news(db: Session, patient: Patient, now: datetime) -> Sequence[Flag]:

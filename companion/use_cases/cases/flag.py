@@ -14,7 +14,7 @@ from companion.rules.access import Actor
 from companion.rules.cadence import local_day
 from companion.rules.promises import follow_up_by, next_step_at, renewed_until, soon_at
 from companion.rules.triage import RANK, Level, respond_by
-from companion.use_cases.cases import told
+from companion.use_cases.cases import duty, told
 from companion.use_cases.cases.owner import unit_for, ward_of
 
 OUTCOMES = ("helped", "measure_started", "referred", "advice", "no_contact", "not_needed")
@@ -322,6 +322,14 @@ def _seen(who: Actor, now: datetime) -> dict[str, Any]:
         "seen_at": func.coalesce(Flag.seen_at, now),
         "seen_by_id": func.coalesce(Flag.seen_by_id, who.id),
     }
+
+
+def said_more(db: Session, flag: Flag, *, now: datetime) -> None:
+    """More was written to a case that waits: it is heard on open lists, and told, as if it were new. The time stays."""
+    flag.arrived_at = now
+    if flag.level == "red":
+        duty.tell(db, flag, "raised", now=now, step=f"{now:%Y%m%d%H%M%S}")
+    db.flush()
 
 
 def is_late(flag: Flag, now: datetime) -> bool:

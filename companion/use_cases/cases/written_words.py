@@ -38,6 +38,7 @@ def tell(
         )
         if line and line not in (one.quote or "").splitlines():
             one.quote = f"{one.quote}\n{line}" if one.quote else line
+            flag.said_more(db, one, now=now)
         raised.append(one)
     return raised
 

@@ -11,7 +11,7 @@ from companion import worklists
 from companion.errors import Invalid
 from companion.models import CheckIn, Flag, FlagEvent, Membership, Patient, Professional, Unit
 from companion.rules.access import Actor
-from companion.use_cases.cases import flag, promise
+from companion.use_cases.cases import flag, promise, written_words
 from companion.use_cases.people import at_work
 from tests import cast
 from web.desk.words.cases import FLAGS
@@ -401,3 +401,19 @@ def test_an_open_list_asks_one_statement_and_hears_of_what_changed(
     assert (seen.version != heard.version, seen.new_red) == (True, 0)
     late = worklists.pulse(db, ward.johan, since=opened, now=at(0, 15))
     assert late.version != seen.version
+
+
+def test_more_words_to_a_case_that_waits_are_heard_as_a_new_one(
+    db: Session, ward: cast.Ward, kari: Patient
+) -> None:
+    def writes(words: str, now: datetime) -> Flag:
+        [raised] = written_words.tell(db, [kari], "crisis_words", "red", words, now=now, by="web")
+        return raised
+
+    first = writes("Jeg orker ikke mer", at(0, 10))
+    before = worklists.pulse(db, ward.marit, since=at(0, 10, 30), now=at(0, 10, 30))
+    again = writes("Nå går det ikke lenger", at(0, 11))
+    assert (again.id, again.respond_by) == (first.id, at(0, 15))
+    owner = ward.johan if again.unit_id == ward.tromso.id else ward.siri
+    heard = worklists.pulse(db, owner, since=at(0, 10, 30), now=at(0, 11))
+    assert (before.new_red, heard.new_red) == (0, 1)
