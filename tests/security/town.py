@@ -49,7 +49,8 @@ def build(engine: Engine, now: datetime) -> Town:
     with Session(engine, expire_on_commit=False) as db:
         ward = cast.ward(db, before)
         kari, ola = cast.kari(db, before), cast.ola(db, before)
-        answered = _answer_the_first(db, kari, before + timedelta(days=14))
+        # Day 14 is a Sunday: asked on the Monday.
+        answered = _answer_the_first(db, kari, before + timedelta(days=16))
         check_in.ask_due(db, now)
         asked = db.scalars(
             select(CheckIn).where(CheckIn.state == "asked", CheckIn.patient_id == kari.id)
