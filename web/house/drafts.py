@@ -52,6 +52,8 @@ class Drafts:
         self._asked: set[str] = set()
         self._found: Mapping[str, Kept] | None = None
         self.settled = False
+        # Addresses that begin so lead here now: what was typed there is found here.
+        self.under = ""
 
     def __call__(self, place: str) -> Kept:
         """What was typed in the form at `place`; falsy when nothing was."""
@@ -70,7 +72,9 @@ class Drafts:
         return [
             one
             for place, one in self._all().items()
-            if page_of(place) == here and place not in self._asked and one.words
+            if (page_of(place) == here or (self.under and place.startswith(self.under)))
+            and place not in self._asked
+            and one.words
         ]
 
     @property

@@ -100,6 +100,7 @@ def error_page(request: Request, wrong: Wrong, **context: Any) -> Response:
         "request_id": request.state.id,
         "kept": None,
         "place": None,
+        "words": (),
     }
     return Pages(request)("errors/page.html", status=wrong.status, **(details | context))
 
@@ -141,24 +142,27 @@ def _by_status(request: Request, error: Exception) -> Response:
 
 
 def _by_table(request: Request, error: Exception) -> Response:
-    posted, kept = posted_form(request), _kept(request)
-    wrong = look_up(error)
+    wrong, kept = look_up(error), _kept(request)
     if kept is False and wrong.words == "form_refused":
         wrong = Wrong(wrong.status, "somebody_elses")
     who = error.who if isinstance(error, Conflict) else None
-    return error_page(
-        request, wrong, who=who, kept=kept, place=posted.place if kept and posted is not None else None
-    )
+    return error_page(request, wrong, who=who, kept=kept, **_typed(request, wrong, kept))
 
 
 def _failed(request: Request, _error: Exception) -> Response:
     try:
-        posted, kept = posted_form(request), _kept(request)
-        return error_page(
-            request, FAILED, kept=kept, place=posted.place if kept and posted is not None else None
-        )
+        kept = _kept(request)
+        return error_page(request, FAILED, kept=kept, **_typed(request, FAILED, kept))
     except Exception:
         return failure(request, FAILED.status)
+
+
+def _typed(request: Request, wrong: Wrong, kept: bool | None) -> dict[str, Any]:
+    """Where what was typed is found again; the words themselves where we could not keep them, and it was no fault of theirs."""
+    posted = posted_form(request)
+    if posted is None or kept is False:
+        return {}
+    return {"place": posted.place} if kept else {"words": posted.words if wrong.status >= 500 else ()}
 
 
 def _kept(request: Request) -> bool | None:

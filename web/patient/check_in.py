@@ -245,6 +245,7 @@ def _look_over(page: Pages, found: check_in.Review, words: PatientWords) -> Resp
 
 def _end(page: Pages, found: check_in.Ending, words: PatientWords, now: datetime) -> Response:
     path = f"/patient/check-in/{found.check_in.id}/ending"
+    page.drafts.under = f"/patient/check-in/{found.check_in.id}/"
     return page("patient/ending.html", path=path, words=words, **_ending(found, opened=now))
 
 

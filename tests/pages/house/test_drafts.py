@@ -266,6 +266,32 @@ def test_an_answer_that_came_after_all_was_sent_is_still_to_read(
     assert WORDS in told.text
 
 
+def test_what_was_typed_at_a_question_that_fell_away_is_found_at_the_end(
+    kari: PageClient, home: AtHome
+) -> None:
+    page = text_question(kari, home)
+    kari.raw("POST", "/drafts", data={**page.form(page.path).fields, "answer": WORDS})
+    answer_all(kari, home, {"worse": "a_little"})
+    kari.post(f"{home.way}/send")
+    assert kari.open("/patient").links["Fortsett der du var"] == page.path
+    told = kari.open(page.path)
+    assert told.path == f"{home.way}/ending"
+    assert WORDS in told.text
+
+
+def test_when_the_database_is_away_the_words_are_on_the_page_to_copy(
+    kari: PageClient, engine: Engine
+) -> None:
+    page = kari.open(TALK)
+    with engine.begin() as raw:
+        raw.exec_driver_sql("ALTER TABLE passport_line RENAME TO elsewhere")
+        raw.exec_driver_sql("ALTER TABLE draft RENAME TO elsewhere_too")
+    told = kari.raw("POST", TALK, data={**page.form(TALK).fields, "text": WORDS})
+    assert told.status_code >= 500
+    assert WORDS in told.text
+    assert "Kopier det før du går videre" in told.text
+
+
 def a_colleague(engine: Engine, home: AtHome, now: datetime) -> Actor:
     with Session(engine, expire_on_commit=False) as db:
         team = db.get_one(Unit, home.ward.tromso.id)

@@ -59,7 +59,9 @@ async function keep(form) {
 async function post(form, signal) {
   try {
     const body = new URLSearchParams(new FormData(form));
-    const answer = await fetch("/drafts", { method: "POST", body, redirect: "manual", keepalive: true, signal });
+    // What outlives its page may not be larger than 64 kB.
+    const keepalive = body.toString().length < 60_000;
+    const answer = await fetch("/drafts", { method: "POST", body, redirect: "manual", keepalive, signal });
     return answer.ok || answer.type === "opaqueredirect";
   } catch {
     return false;
