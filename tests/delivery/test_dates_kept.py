@@ -182,7 +182,7 @@ def these(life: tuple[str, date, int, time, time | None], by: str, habit: str) -
 @example(**these(OVER_CHRISTMAS, "sms", "silent"))
 @example(**these(INTO_SUMMER, "sms", "answers"))
 @example(**these(LEAP_DAY, "sms", "puts off"))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(40))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(20))
 @given(
     template=st.sampled_from(library.TEMPLATE_KEYS),
     day=st.dates(FIRST, LAST),
