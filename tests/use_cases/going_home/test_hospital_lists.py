@@ -1,8 +1,10 @@
 """Lists as hospitals really export them: read as they were meant, or refused in a sentence somebody can act on."""
 
 import io
+import re
 import zipfile
 from datetime import date, datetime, time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from openpyxl import Workbook
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from companion.exchange.hospital_list.told import Said
 from companion.models import CheckIn, Measure, Message, Patient, Stay
 from companion.rules.national_id import make_synthetic
 from companion.rules.quiet_hours import is_message_day
@@ -348,6 +351,22 @@ def test_a_measure_beside_the_known_one_is_new(db: Session, now: datetime) -> No
 def test_an_hour_at_which_nothing_is_sent_is_refused_by_name(db: Session, now: datetime) -> None:
     (problem,) = load(db, listed(KARI | {"hour": "23:00"}), now).problems
     assert "Skriv et fra 06:00 til 21:30" in ListWords().line(problem)
+
+
+def test_every_code_has_a_sentence() -> None:
+    """Whatever a list may be told is written in the sources as a word of its own."""
+    house = Path(import_.__file__).parents[2]
+    written = ""
+    for file in (
+        "use_cases/going_home/checked.py",
+        "use_cases/going_home/arrival.py",
+        "exchange/hospital_list/cells.py",
+    ):
+        written += (house / file).read_text(encoding="utf-8")
+    given = re.findall(r'(?:problems|notes)\[[^]]+\] = "(\w+)"|Conflict\("(\w+)"\)', written)
+    codes = {code for pair in given for code in pair if code}
+    assert {"quiet_hour", "other_name", "zero_restored", "scientific"} <= codes
+    assert [code for code in codes if not ListWords().reason(Said(1, "hour", code))] == []
 
 
 def test_messages_are_in_the_readers_language(db: Session, now: datetime) -> None:
