@@ -55,6 +55,7 @@ NOT_PAGES = {
     "/push/key": "for the service worker",
     "/meeting/{meeting_id}/calendar.ics": "a calendar file",
     "/patient/check-in/{check_in_id}/ending/now": "a part of the ending's page",
+    "/staff/fresh": "a part of the worklist",
     "/demo/phones.json": "for programs",
     "/demo/not-yet/{key}": "looked at where the story begins",
     "/demo/clock": "for programs",
