@@ -16,6 +16,8 @@ LONG = 7
 _APOSTROPHES = re.compile(r"['’´`]")
 _TWICE = re.compile(r"(.)\1+")
 _SAME = {"aa": "å", "oe": "ø", "ae": "æ", "ö": "ø", "ä": "æ"}
+# "Ikke", as it is written in haste and in dialects.
+_NOT = frozenset(("ike", "ikek", "ikje", "ike", "ik", "kje", "ke", "itj", "kike"))
 # The first word of a phrase, and those after it.
 Phrases = dict[str, list[tuple[str, ...]]]
 
@@ -42,7 +44,8 @@ def _folded(word: str) -> str:
     """As it is heard: "døø" is "dø", "ike" is "ikke"."""
     for written, meant in _SAME.items():
         word = word.replace(written, meant)
-    return _TWICE.sub(r"\1", word)
+    heard = _TWICE.sub(r"\1", word)
+    return "ike" if heard in _NOT else heard
 
 
 @cache

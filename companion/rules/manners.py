@@ -16,14 +16,15 @@ _PHONES_OWN_AT_THE_END = re.compile(
 )
 _WISHES = re.compile(
     r"\b(?:"
-    r"(?:ha|ønsker deg|ønsker dere) en? (?:riktig )?(?:fin|god|flott|fortsatt fin|fortsatt god) "
+    r"(?:og )?(?:ha|ønsker deg|ønsker dere) en? (?:riktig )?(?:fin|god|flott|fortsatt fin|fortsatt god) "
     r"(?:dag|kveld|helg|uke|natt)(?: videre)?"
     r"|ha ein (?:fin|god) (?:dag|kveld|helg)"
     r"|have a (?:nice|good) (?:day|evening|weekend)"
     r"|god (?:dag|morgen|kveld|natt|helg|ettermiddag)"
     r"|good (?:morning|evening|afternoon|night)"
     r"|takk for (?:hjelpen|hjelpa|alt|nå|meg|meldinga|meldingen|sms|oppfølginga|oppfølgingen|at dere spør|at du spør|omtanken)"
-    r"|(?:mange|tusen|hjertelig) takk|takk på forhånd|på forhånd takk|takk skal (?:du|dere) ha"
+    r"|(?:mange|tusen|hjertelig) takk(?: for (?:hjelpen|hjelpa|alt|nå|meg))?"
+    r"|takk på forhånd|på forhånd takk|takk skal (?:du|dere) ha"
     r"|(?:vær|ver) så (?:snill|venleg|god)|er (?:du|dere) snill|hvis (?:du|dere) kan"
     r")\b"
 )

@@ -72,6 +72,10 @@ _STOP = (
     "ta meg av lista",
     "ta meg av listen",
     "remove me",
+    "ta meg bort fra lista",
+    "ta meg bort fra listen",
+    "ta meg av",
+    "melde meg av",
 )
 _START = ("start", "starte", "strat", "satrt", "unstop", "álggat", "álggaht")
 _CALL_ME = (
@@ -159,6 +163,10 @@ _CALL_ME = (
 )
 _YES = (
     "ja",
+    "ja det er greit",
+    "ja gjerne",
+    "jada",
+    "ja da",
     "ja da",
     "jada",
     "jadda",
@@ -275,6 +283,8 @@ _COURTESIES = frozenset(
         "vennligst",
         "venlegst",
         "snill",
+        "pls",
+        "plz",
         "kjære",
         "thanks",
         "thank",
@@ -292,6 +302,7 @@ _BEFORE_A_NUMBER = frozenset(
         "det",
         "dette",
         "velger",
+        "tar",
         "vel",
         "svarer",
         "svarar",
@@ -390,12 +401,12 @@ _AFTER_STOP = frozenset(
 )
 # "Jeg vil ikke ha flere meldinger", in the ways people say it.
 _NO_MORE = re.compile(
-    r"(?:(?:jeg|eg|i) )?(?:(?:vil|ønsker|ønskjer|orker|orkar) )?"
+    r"(?:(?:jeg|eg|i|vi|we) )?(?:(?:vil|ønsker|ønskjer|orker|orkar) )?"
     r"(?:ikke|ikkje|ingen|no|dont want|do not want|dont|do not)(?: lenger)?"
     r"(?: å)?(?: (?:ha|få|motta|send|sende|get|text))?(?: (?:meg|me))?"
     r"(?: (?:flere|fleire|mer|meir|noen|any more|any|more))+(?: (?:av|disse|desse|slike|of these|these))*"
     r" (?:sms|smser|sms er|melding|meldinger|meldingar|meldingene|spørsmål|messages|texts)(?: takk)?"
-    r"|(?:jeg |eg )?(?:vil|ønsker|ønskjer) (?:ikke|ikkje) (?:ha|få) (?:disse |desse )?"
+    r"|(?:jeg |eg |vi )?(?:vil|ønsker|ønskjer) (?:ikke|ikkje) (?:å )?(?:ha|få|motta) (?:disse |desse )?"
     r"(?:sms|meldinger|meldingar|meldingene)(?: mer| meir| lenger)?"
     r"|(?:ikke|ikkje) (?:send|sende) (?:meg )?(?:mer|meir|flere|fleire)"
     r"|slutt (?:å|og|med å) sende?(?: meg)?(?: (?:flere|fleire|disse|desse|sms|meldinger|meldingar|meldingene|dette))*"
@@ -564,9 +575,14 @@ _ASKS = re.compile(
     r"|(?:jeg|eg|i) (?:vil|ønsker|ønskjer|ynskjer|want)(?: gjerne| bare| berre| no| nå)*(?: at dere| to| å)?"
     r"|(?:vil|ønsker|ønskjer)(?: gjerne)?(?: å)?|(?:vær|ver) så (?:snill|venleg) (?:å|og)|bare|nå|å|please) "
 )
+_CALL_SAID = re.compile(
+    r"\b(?:ring(?:e|je)? (?:meg|mæ|til meg)|(?:at|ønsker|vil) (?:\w+ ){1,3}ring(?:er|jer)(?: meg| mæ)?"
+    r"|(?:call|phone) me|ta(?: \w+)? kontakt med meg|telefon til meg)\b"
+)
+_REFUSES = frozenset(("nei", "ingen", "slutt", "slutte", "nobody"))
 # After these anything may be said about when and why.
 _CALLS_SURELY = frozenset(said for said in _CALL_ME if " " in said)
-_UP, _DOWN = frozenset("👍👌✅✔☑🆗"), frozenset("👎❌✖")
+_UP, _DOWN = frozenset("👍👌✅✔☑🆗"), frozenset("👎❌✖🚫")
 # Variation selectors, the joiner, and the tones of skin.
 _MARKS = re.compile("[\ufe00-\ufe0f\u200d\u20e3\U0001f3fb-\U0001f3ff\\s.!,]")
 _LONG_ENOUGH_FOR_A_TYPO = 4
@@ -655,7 +671,10 @@ def _in_clauses(said: str) -> Reply | None:
     if rest and _stops(_clause(first)) and not _NOT_STOP.search(rest[0]):
         return Reply(ReplyKind.STOP)
     spoken = [words for words in map(_clause, _CLAUSE_ENDS.split(said)) if words]
-    if spoken and all(_stops(words) for words in spoken):
+    said_more = [
+        words for words in spoken if _WORDS.get(" ".join(words)) not in (ReplyKind.YES, ReplyKind.NO)
+    ]
+    if said_more and all(_stops(words) for words in said_more):
         return Reply(ReplyKind.STOP)
     if any(_calls(words) for words in spoken) and not any(_denies(words) for words in spoken):
         return Reply(ReplyKind.CALL_ME)
@@ -674,6 +693,10 @@ def _denies(words: list[str]) -> bool:
 
 
 def _stops(words: list[str]) -> bool:
+    if _NO_MORE.fullmatch(" ".join(words)):
+        return True
+    while len(words) > 1 and _WORDS.get(words[0]) in (ReplyKind.YES, ReplyKind.NO):
+        words = words[1:]
     words = _asked(words)
     if not words:
         return False
@@ -682,8 +705,11 @@ def _stops(words: list[str]) -> bool:
     said = " ".join(words)
     if _NO_MORE.fullmatch(said) or _is_stop(said):
         return True
-    rest = [word for word in words[1:] if not _is_stop(word)]
-    return _is_stop(words[0]) and set(rest) <= _AFTER_STOP | _COURTESIES
+    for length in (1, 2, 3):
+        rest = {word for word in words[length:] if not _is_stop(word)}
+        if _is_stop(" ".join(words[:length])) and rest <= _AFTER_STOP | _COURTESIES:
+            return True
+    return False
 
 
 def _is_stop(said: str) -> bool:
@@ -698,13 +724,21 @@ def _asked(words: list[str]) -> list[str]:
 
 def _calls(words: list[str]) -> bool:
     """A wish to be phoned, and perhaps when and why: whoever is named in it, a human reads."""
+    if (
+        _CALL_SAID.search(" ".join(words))
+        and not (_NOT | _REFUSES) & set(words)
+        and not any(map(_is_stop, words))
+    ):
+        return True
     for length in range(len(words), 0, -1):
         said = " ".join(words[:length])
         if _WORDS.get(said) is ReplyKind.CALL_ME:
             after = words[length:]
             if _NOT & set(after):
                 return False
-            return said in _CALLS_SURELY or all(word in _WHEN or _is_time(word) for word in after)
+            return said in _CALLS_SURELY or all(
+                word in _WHEN or word in _NUMBERS or _is_time(word) for word in after
+            )
     return False
 
 
