@@ -1,6 +1,7 @@
 """Staff hear of what waits: once, in their own way and hours, of nothing somebody has seen, and never at a patient's cost."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,15 +10,18 @@ import pytest
 from sqlalchemy import select
 
 from companion.clock import FixedClock
-from companion.models import CheckIn, Flag, Membership, Message, Patient, Professional, Told
+from companion.models import CheckIn, Flag, Membership, Message, Patient, Professional, Told, WorkDevice
 from companion.rules.access import Actor
 from companion.use_cases.cases import duty as telling
 from companion.use_cases.cases import flag
 from companion.use_cases.people import duty as choice
+from notifications.channels.push import devices, work
+from notifications.channels.push.devices import Subscription
 from notifications.dispatcher import Dispatcher
 from notifications.doctor import look_at_duty
 from notifications.models import SandboxMessage
 from tests.delivery.conftest import MakeDispatcher
+from tests.delivery.third_channel.way import Bells
 from tests.use_cases.small_ward import SmallWard, at
 
 pytestmark = pytest.mark.timeout(30)
@@ -190,6 +194,50 @@ def test_a_refused_one_is_tried_again_and_grows_meanwhile(
     choice.choose(ward.db, johan, way="sms", phone=JOHAN, email="", hours="duty", now=at(0))
     tick(ward, dispatcher, at(0, 10, 6))
     assert received(ward) == ["2 nye hastesaker i Følge."]
+
+
+def test_a_work_phone_gets_push_and_sms_when_it_does_not_show_it(
+    ward: SmallWard, make_dispatcher: MakeDispatcher, kari: Patient
+) -> None:
+    johan, phones = colleague(ward), Bells()
+    assert johan.id
+    choice.choose(ward.db, johan, way="push", phone=JOHAN, email="", hours="duty", now=at(0))
+    work.add(ward.db, johan.id, Subscription("https://push.example/1", "p", "a"), now=at(0))
+    dispatcher = make_dispatcher(push=phones)
+    raised(ward, kari, at(0))
+    tick(ward, dispatcher, at(0))
+    [pushed] = phones.rung
+    assert [one.endpoint for one in pushed.devices] == ["https://push.example/1"]
+    shown = json.loads(pushed.body)
+    assert (shown["body"], shown["url"], pushed.urgent) == ("Ny hastesak i Følge.", "/staff", True)
+    assert received(ward) == []
+    tick(ward, dispatcher, at(0, 10, 15))
+    assert received(ward) == ["Ny hastesak i Følge."]
+
+
+def test_a_work_phone_that_is_gone_is_forgotten_and_the_next_way_taken(
+    ward: SmallWard, dispatcher: Dispatcher, kari: Patient
+) -> None:
+    johan, siri = colleague(ward), colleague(ward, "Siri Dahl", phone="+4790000002")
+    assert johan.id
+    assert siri.id
+    choice.choose(ward.db, johan, way="push", phone=JOHAN, email="", hours="duty", now=at(0))
+    for person in (johan.id, siri.id):
+        work.add(ward.db, person, Subscription("https://push.example/1", "p", "a"), now=at(0))
+    [phone] = ward.db.scalars(select(WorkDevice))
+    assert phone.professional_id == siri.id
+    assert devices.forget(ward.db, [phone.id]) == {siri.id}
+    raised(ward, kari, at(0))
+    tick(ward, dispatcher, at(0))
+    assert (len(received(ward)), len(received(ward, "+4790000002"))) == (1, 1)
+
+
+def test_a_way_that_leads_nowhere_says_so(ward: SmallWard, dispatcher: Dispatcher, kari: Patient) -> None:
+    johan = colleague(ward)
+    choice.choose(ward.db, johan, way="push", phone="", email="", hours="duty", now=at(0))
+    raised(ward, kari, at(0))
+    assert tick(ward, dispatcher, at(0))["failed"] == 1
+    assert [one.error_code for one in ward.db.scalars(select(Message))] == ["no_way"]
 
 
 def test_a_trial_comes_at_any_hour_and_once(ward: SmallWard, dispatcher: Dispatcher) -> None:

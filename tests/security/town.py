@@ -221,6 +221,9 @@ FORMS: dict[str, dict[str, str | list[str]]] = {
     "POST /calendar": {"do": "on"},
     "POST /staff/told": {"way": "sms", "phone": "400 00 001", "email": "", "hours": "duty"},
     "POST /staff/told/test": {},
+    "POST /staff/told/device": DEVICE,
+    "DELETE /staff/told/device": DEVICE,
+    "POST /staff/told/off": {},
     "POST /staff/patients": {"search": cast.KARI_ID},
     "POST /staff/flags/{flag_id}/{verb}": {
         "text": "Ringer i morgen.", "how": "phone", "reached": "yes", "outcome": "helped", "unit": "",

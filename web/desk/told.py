@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import cast
 from uuid import UUID
 
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from companion.errors import Invalid
 from companion.models import Message
@@ -12,6 +12,7 @@ from companion.rules.access import Level
 from companion.rules.delivery_codes import explain
 from companion.use_cases.cases.duty import send_test
 from companion.use_cases.people import duty
+from notifications.channels.push import devices, work
 from web.desk.words import Say, Sentences
 from web.desk.words.duty import DUTY_HOURS, DUTY_WAYS
 from web.desk.words.letters import MESSAGE_STATES
@@ -49,6 +50,37 @@ def test(db: Db, who: Who, now: Now) -> Response:
     return go("/staff/told?done=test" if sent else "/staff/told")
 
 
+@router.post("/staff/told/device")
+@access("professional", Level.high)
+def phone(db: Db, who: Who, now: Now, house: TheHouse, fields: Posted) -> Response:
+    """This phone takes push from now on, or still does."""
+    sent = devices.read(
+        fields.get("endpoint", ""),
+        fields.get("p256dh", ""),
+        fields.get("auth", ""),
+        loopback=house.settings.allow_loopback,
+    )
+    work.add(db, cast(UUID, who.id), sent, now=now)
+    return JSONResponse({})
+
+
+@router.delete("/staff/told/device")
+@access("professional", Level.high)
+def no_phone(db: Db, who: Who, fields: Posted) -> Response:
+    """This phone takes push no more."""
+    if endpoint := fields.get("endpoint", ""):
+        work.remove(db, cast(UUID, who.id), endpoint)
+    return JSONResponse({})
+
+
+@router.post("/staff/told/off")
+@access("professional", Level.high)
+def no_phones(db: Db, who: Who) -> Response:
+    """None of the person's phones takes push any more: for one that is lost."""
+    work.remove(db, cast(UUID, who.id))
+    return go("/staff/told")
+
+
 def _settings(
     chosen: duty.Choice,
     page: Pages,
@@ -60,6 +92,7 @@ def _settings(
     errors: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     offered = {"none", "sms", chosen.way} | ({"mail"} if house.mails else set())
+    offered |= {"push"} if house.push_key else set()
     return page(
         "desk/told.html",
         status=422 if errors else 200,

@@ -35,12 +35,20 @@ _ATTEMPT = re.compile("[0-9a-f]{32}")
 
 
 def offered(request: Request, _db: Session | None) -> dict[str, str] | None:
-    """For a patient's browser: our key, a name for the person by which it knows whose device it is, and one for the sign-in."""
+    """For a patient's browser: our key, a name for the person by which it knows whose device it is, and one for the sign-in.
+
+    On staff's own page for their work phone, where that is kept (`to`).
+    """
     house, visitor, signed = house_of(request), visitor_of(request), signed_of(request)
-    if not (house.push_key and signed and visitor and visitor.name and visitor.audience == "patient"):
+    if not (house.push_key and signed and visitor and visitor.name):
+        return None
+    at_work = visitor.audience == "professional" and request.url.path == "/staff/told"
+    if visitor.audience != "patient" and not at_work:
         return None
     owner = house.ring.index(str(signed.actor.id), "push owner")[:16]
-    return {"key": house.push_key, "owner": owner, "visit": house.ring.index(visitor.csrf, "push visit")[:16]}
+    visit = house.ring.index(visitor.csrf, "push visit")[:16]
+    whose = {"owner": f"work-{owner}", "to": "/staff/told/device"} if at_work else {"owner": owner}
+    return {"key": house.push_key, "visit": visit, **whose}
 
 
 @router.get("/sw.js")

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from companion.errors import Invalid
+from companion.models import WorkDevice
 from companion.use_cases.messages import contact
 from notifications.models import PushSubscription
 
@@ -135,14 +136,16 @@ def remove(db: Session, endpoint: str) -> None:
 
 
 def forget(db: Session, ids: Sequence[UUID]) -> set[UUID]:
-    """Devices that are gone; a person whose last one it was gets SMS again. Whose they were."""
+    """Devices that are gone; a person whose last one it was gets SMS again. Whose they were, our own people's work phones too."""
+    at_work = delete(WorkDevice).where(WorkDevice.id.in_(ids)).returning(WorkDevice.professional_id)
+    colleagues = set(db.scalars(at_work)) if ids else set()
     of = set(db.scalars(select(PushSubscription.patient_id).where(PushSubscription.id.in_(ids))))
     for patient_id in sorted(of):
         contact.lock(db, patient_id)
     db.execute(delete(PushSubscription).where(PushSubscription.id.in_(ids)))
     for patient_id in sorted(of):
         _without(db, patient_id)
-    return of
+    return of | colleagues
 
 
 def forget_all(db: Session, patient_id: UUID) -> None:

@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 
 from companion.settings import Settings as CompanionSettings
 from companion.settings import read
-from companion.use_cases.messages.letter import Letter
+from companion.use_cases.cases.duty import wishes
+from companion.use_cases.messages.letter import Letter, staff_of
 from companion.use_cases.sign_in import Words
 from notifications import wording
 from notifications.channels import Can, Channel, Device, Frame, Opening, Said, To, Wrapped, _
+from notifications.channels.push import work
 from notifications.channels.push.settings import VapidSettings
 from notifications.channels.push.words import push_payload, topic
 from notifications.finding import Finding
@@ -53,18 +55,29 @@ class Push:
             and not letter.relative_id
         }
         found = _devices(db, set(wish.values())) if wish else {}
-        return {
+        reached = {
             letter_id: To(devices=found[patient_id])
             for letter_id, patient_id in wish.items()
             if patient_id in found
         }
+        return reached | self._at_work(db, letters)
+
+    def _at_work(self, db: Session, letters: Sequence[Letter]) -> dict[int, To]:
+        """Those of our own people who have chosen it and have a phone for it."""
+        wish = {
+            letter_id: duty.professional_id
+            for letter_id, duty in wishes(db, staff_of(letters)).items()
+            if duty.way == "push"
+        }
+        found = work.phones(db, set(wish.values())) if wish else {}
+        return {letter_id: To(devices=found[who]) for letter_id, who in wish.items() if who in found}
 
     def wrap(self, letter: Letter, words: Words | None, _to: To, attempt_id: str, frame: Frame) -> Wrapped:
         """Words for a locked screen."""
         return Wrapped(
             push_payload(letter, words, attempt_id, product=frame.product),
             topic=topic(letter),
-            urgent=letter.meeting_id is not None,
+            urgent=letter.meeting_id is not None or letter.professional_id is not None,
         )
 
     def look(self, _companion: CompanionSettings, names: Sequence[str]) -> Iterable[Finding]:

@@ -2,7 +2,7 @@
 // when the person leaves. Without any of this the messages come as SMS.
 import { onPage } from "./page.js";
 
-const { pushKey: key, pushOwner: owner, pushVisit: visit, signedIn } = document.body.dataset;
+const { pushKey: key, pushOwner: owner, pushVisit: visit, pushTo: to = "/push/subscription", signedIn } = document.body.dataset;
 const section = document.querySelector("[data-push]");
 const offer = () => document.querySelector("[data-push-offer]");
 // Whose device this is, by a name only the server can read: nobody else's sign-in may take it over unasked.
@@ -85,6 +85,8 @@ async function stop() {
 
 function on(subscription) {
   show("on");
+  // A work phone goes on being told after its person has signed out.
+  if (owner.startsWith("work-")) return;
   // Signing out tells the server which device it was.
   for (const form of document.querySelectorAll("form[action='/sign-out']")) {
     const field = form.elements.namedItem("device") ?? form.appendChild(document.createElement("input"));
@@ -93,6 +95,7 @@ function on(subscription) {
 }
 
 async function leave() {
+  if (localStorage.getItem(MINE)?.startsWith("work-")) return;
   localStorage.removeItem(MINE);
   await (await current())?.unsubscribe();
 }
@@ -113,7 +116,7 @@ async function tell(method, subscription, more = {}) {
   const { endpoint, keys } = subscription.toJSON();
   const body = new URLSearchParams({ endpoint, p256dh: keys.p256dh, auth: keys.auth, ...more });
   const answer = await within(
-    fetch("/push/subscription", { method, body, headers: { "X-CSRF-Token": token() }, redirect: "error" }),
+    fetch(to, { method, body, headers: { "X-CSRF-Token": token() }, redirect: "error" }),
   );
   if (!answer.ok) throw new Error("not kept");
   sessionStorage.setItem(TOLD, method === "POST" ? visit : "");
