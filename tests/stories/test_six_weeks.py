@@ -5,7 +5,7 @@ The ward works on its list twice a week, and so some promises pass: what matters
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
@@ -257,7 +257,7 @@ class Found:
                 if one.state != "closed"
                 and not db.scalar(select(owner.has_people(one.unit_id, local_day(now))))
             ],
-            passed_in_silence=[one.code for one in flags if passed(one, now) and not said_so(one)],
+            passed_in_silence=[one.code for one in flags if passed(one, now) and not said_so(one, flags)],
             lost_texts=[text for text in weeks.written if text not in kept(db)],
             sent_on_holy_days=[
                 f"{one.at:%d.%m} {one.body[:30]}" for one in sent if unasked_on_a_holy_day(one)
@@ -307,11 +307,13 @@ def passed(raised: Flag, now: datetime) -> bool:
     return (raised.seen_at or raised.closed_at or now) > raised.promised_by
 
 
-def said_so(raised: Flag) -> bool:
-    """Whether the unit was told within the hour, and it stands on the timeline."""
+def said_so(raised: Flag, flags: Sequence[Flag]) -> bool:
+    """Whether the unit was told within the hour, and it stands on the timeline: once for all that one check-in has raised."""
+    case = [one for one in flags if raised.check_in_id and one.check_in_id == raised.check_in_id] or [raised]
     return any(
         event.kind == "overdue" and event.at <= raised.promised_by + timedelta(hours=1)
-        for event in raised.events
+        for one in case
+        for event in one.events
     )
 
 
