@@ -54,6 +54,8 @@ NOT_PAGES = {
     "/sw.js": "for the browser itself",
     "/push/key": "for the service worker",
     "/meeting/{meeting_id}/calendar.ics": "a calendar file",
+    "/calendar/{secret}.ics": "a calendar file",
+    "/stay": "for the page's own script",
     "/patient/check-in/{check_in_id}/ending/now": "a part of the ending's page",
     "/staff/fresh": "a part of the worklist",
     "/demo/phones.json": "for programs",
@@ -67,7 +69,10 @@ Act = Callable[["House", Page], None]
 
 @dataclass(frozen=True)
 class Stop:
-    """A page: who opens it, by which route, at which address (`House.places` has the names), what they do to get there."""
+    """A page: who opens it, by which route, at which address (`House.places` has the names), what they do to get there.
+
+    `posted`: the route a form sent back to be mended stands at without scripts, where it is another.
+    """
 
     name: str
     who: str
@@ -76,6 +81,7 @@ class Stop:
     act: Act | None = None
     status: int = 200
     needs_scripts: bool = False
+    posted: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -160,7 +166,8 @@ class House:
             page.goto(stop.at.format_map(self.places))
         if stop.act:
             stop.act(self, page)
-        page.wait_for_url(lambda url: compile_path(stop.route)[0].match(urlsplit(url).path) is not None)
+        routes = [compile_path(route)[0] for route in (stop.route, stop.posted) if route]
+        page.wait_for_url(lambda url: any(route.match(urlsplit(url).path) for route in routes))
         expect(page.get_by_role("heading", level=1)).to_have_count(1)
         page.remove_listener("response", answered)
         assert answers[-1] == stop.status
@@ -322,6 +329,7 @@ def offer_clash(house: House, page: Page) -> None:
 
 # --- the pages --------------------------------------------------------------------------------------------------------
 
+NOTE = "/staff/flags/{flag_id}/note"
 # fmt: off
 STOPS = (
     Stop("story", "", "/demo", "/demo"),
@@ -336,7 +344,7 @@ STOPS = (
     Stop("code, number", "", "/sign-in/code", "/sign-in/code"),
     Stop("code, no number", "", "/sign-in/code", "/sign-in/code", press("Send meg en kode"), 422),
     Stop("code, digits", "", "/sign-in/code", "/sign-in/code", ask_for_code),
-    Stop("code, wrong", "", "/sign-in/code/enter", "/sign-in/code", code_wrong, 422),
+    Stop("code, wrong", "", "/sign-in/code", "/sign-in/code", code_wrong, 422, posted="/sign-in/code/enter"),
     Stop("typed code", "", "/k", "/k"),
     Stop("typed code, empty", "", "/k", "/k", press("Fortsett"), 422),
     Stop("link without its end", "", "/l", "/l"),
@@ -413,7 +421,7 @@ STOPS = (
     Stop("case", "Johan", "/staff/patients/{patient_id}", "{case_open}", open_folds),
     Stop("case, mine", "Johan", "/staff/patients/{patient_id}", "{case_mine}", open_folds),
     Stop("case, nothing open", "Johan", "/staff/patients/{patient_id}", "{kari}", open_folds),
-    Stop("case, empty note", "Johan", "/staff/flags/{flag_id}/note", "{case_mine}", note_empty, 422),
+    Stop("case, empty note", "Johan", "/staff/patients/{patient_id}", "{case_mine}", note_empty, 422, posted=NOTE),
     Stop("case, ward", "Sofia", "/staff/patients/{patient_id}", "{kari}"),
     Stop("case, letters", "Sofia", "/staff/patients/{patient_id}", "/staff?show=undelivered", follow("Rett nummer")),
     Stop("letters", "Johan", "/staff/patients/{patient_id}/messages", "{kari}/messages"),
@@ -427,6 +435,13 @@ STOPS = (
     Stop("offer", "Johan", "/staff/patients/{patient_id}/meeting", "{kari}/meeting"),
     Stop("offer, at a taken time", "Johan", "/staff/patients/{patient_id}/meeting", "{kari}/meeting", offer_clash, 422),
     Stop("change meeting", "Johan", "/staff/meetings/{meeting_id}", "/staff/meetings/{meeting_early}"),
+    Stop("who is to come", "Johan", "/staff/meetings/{meeting_id}/participants", "/staff/meetings/{meeting_early}/participants"),
+    Stop("what came of a meeting", "Johan", "/staff/meetings/{meeting_id}/outcome", "/staff/meetings/{meeting_open}/outcome"),
+    Stop("guidance", "Johan", "/staff/guidance", "/staff/guidance"),
+    Stop("how staff are told", "Johan", "/staff/told", "/staff/told"),
+    Stop("calendar", "Kari", "/calendar", "/calendar"),
+    Stop("another time", "Kari", "/meeting/{meeting_id}/other-time", "/meeting/{meeting_early}/other-time"),
+    Stop("a time answered", "Kari", "/meeting/{meeting_id}/answered", "/meeting/{meeting_early}", press("Passer")),
     Stop("meeting, host", "Johan", "/meeting/{meeting_id}", "/meeting/{meeting_open}", needs_scripts=True),
     Stop("discharge", "Sofia", "/staff/discharge", "/staff/discharge"),
     Stop("discharge, empty", "Sofia", "/staff/discharge", "/staff/discharge", press("Lagre og skriv ut hjemreisearket"), 422),
@@ -632,7 +647,7 @@ def test_every_question(house: House) -> None:
     with house.page("Kari") as page, complaints_of(page) as complaints:
         page.goto(house.places["asked"])
         while heading(page) != "Se over svarene":
-            kinds.add(page.get_by_role("main").locator("form").evaluate(KIND))
+            kinds.add(page.get_by_role("main").locator("form.form").evaluate(KIND))
             assert faults(page) == []
             page.set_viewport_size(PHONE)
             answer_first(page)

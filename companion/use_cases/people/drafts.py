@@ -31,9 +31,12 @@ class Kept:
 def keep(db: Session, who: Actor, place: str, fields: Iterable[tuple[str, str]], *, now: datetime) -> bool:
     """Keeps what `who` has typed at `place`, in place of what was kept there; False when it is too large to keep.
 
-    One statement, so that two windows at once are neither an error nor two rows.
+    An empty form is nothing to keep. One statement, so that two windows at once are neither an error nor two rows.
     """
     typed = [list(field) for field in fields]
+    if not any(text.strip() for _, text in typed):
+        forget(db, who, place)
+        return True
     if len(place) > LONGEST_PLACE or sum(len(name) + len(text) for name, text in typed) > LARGEST:
         return False
     dialect = postgresql if db.get_bind().dialect.name == "postgresql" else sqlite

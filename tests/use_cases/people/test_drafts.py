@@ -98,3 +98,10 @@ def test_the_same_person_keeps_the_token_and_nobody_else_gets_it(
     assert ola.sign_in.csrf != before.sign_in.csrf
     assert not sign_in.same_person(db, ola.sign_in, before.sign_in)
     assert Level[ola.sign_in.level] is Level.high
+
+
+def test_an_empty_form_is_nothing_to_keep(db: Session, kari: Patient, now: datetime) -> None:
+    who = cast.actor(kari)
+    assert drafts.keep(db, who, "/patient/write", [("text", "Snakk rolig.")], now=now)
+    assert drafts.keep(db, who, "/patient/write", [("text", " \n")], now=now)
+    assert drafts.kept_by(db, who, now=now) == {}
