@@ -55,6 +55,7 @@ from tests.delivery.post_world import (
     Witness,
     answer_meant,
     decent,
+    opens,
 )
 
 LANES: tuple[LaneName, ...] = ("code", "batch")
@@ -672,6 +673,9 @@ class Post(RuleBasedStateMachine):
                 wanted = "parked_message" if letter.state == "unknown" else "undeliverable"
                 if letter.lane == "code" and letter.state == "unknown":
                     continue
+                if letter.kind == "stopped":
+                    # That they said stop is before somebody anyway.
+                    continue
                 if letter.relative_id and (kin is None or not kin.always_let_in(self.latest)):
                     # Of a relative who is shut out nobody need hear any more.
                     continue
@@ -769,6 +773,8 @@ class Post(RuleBasedStateMachine):
         self.clock.at = max(self.clock.at, self.latest)
         for passed in (0.01, 0.1, 1, 1, 3, 4, 7, 8, 8, *LAST_LOOKS):
             self.time_passes(timedelta(days=passed))
+            # By night and on days off nobody is reminded or given up, however late we are.
+            self.time_passes(opens(self.clock.now()) - self.clock.now())
             self.tick("ok")
         for check in (
             self.the_witness_has_seen_nothing_wrong,

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,8 @@ SELDOM = {"mecfs": timedelta(days=7)}
 # How long a plan waits for an answer before it reminds; and after that, when nobody is heard.
 REMINDS_AFTER = {"mecfs": timedelta(hours=168)}
 REMINDED_AFTER = timedelta(hours=24)
+# What may still go to somebody who has said stop: that it was heard, and whom to call after words of despair.
+LAST_WORDS = frozenset({"stopped", "crisis"})
 GIVEN_UP_AFTER = timedelta(hours=48)
 LISTENS_AT_MOST = timedelta(days=14)
 HEARD_WITHIN = timedelta(minutes=15)
@@ -39,13 +41,18 @@ ABOUT_A_CHECK_IN = {"check_in", "reminder", "rest_by_phone", *QUESTIONS}
 OF_THE_PLAN = {"welcome", *ABOUT_A_CHECK_IN}
 HELD_BACK = {"welcome", "check_in", "reminder", "question", "question_again"}
 UNASKED = HELD_BACK | {"meeting", "meeting_moved", "meeting_cancelled", "relative_invited"}
-ANSWERS_TO_WHO_WROTE = {"next_question", "rest_by_phone", "all_answered", "reply"}
+ANSWERS_TO_WHO_WROTE = {"next_question", "rest_by_phone", "all_answered", "reply", "stopped", "crisis"}
+
+
+def without_post(day: date) -> bool:
+    """A day off, or one of the two Eves."""
+    return is_day_off(day) or (day.month, day.day) in ((12, 24), (12, 31))
 
 
 def decent(now: datetime) -> bool:
-    """Between eight and eight on a working day."""
+    """Between eight and eight on a day with post."""
     local = now.astimezone(OSLO)
-    return 8 <= local.hour < 20 and not is_day_off(local.date())
+    return 8 <= local.hour < 20 and not without_post(local.date())
 
 
 def opens(since: datetime) -> datetime:
@@ -53,7 +60,7 @@ def opens(since: datetime) -> datetime:
     if decent(since):
         return since
     ten = since.astimezone(OSLO).replace(hour=10, minute=0, second=0, microsecond=0)
-    while ten < since or is_day_off(ten.date()):
+    while ten < since or without_post(ten.date()):
         ten += timedelta(days=1)
     return ten
 
@@ -329,8 +336,8 @@ class Model:
         return [
             fault
             for fault, is_so in {
-                "for a relative who said stop": kin.said_stop,
-                "for a relative who is shut out": not let_in,
+                "for a relative who said stop": kin.said_stop and letter.kind not in LAST_WORDS,
+                "for a relative who is shut out": not let_in and letter.kind not in LAST_WORDS,
                 "to a number that is not the relative's": parcel.address != kin.number,
                 "by push for a relative": parcel.channel == "push",
                 **self._unasked_for(kin.wrote, letter, now),
@@ -343,7 +350,8 @@ class Model:
         about = letter.check_in_id
         link_id = letter.params.get("link_id")
         faults = {
-            "for one who said stop or died": person.said_stop or person.died,
+            "for one who said stop or died": (person.died and letter.kind != "crisis")
+            or (person.said_stop and letter.kind not in LAST_WORDS),
             "while the plan stands still": letter.kind in OF_THE_PLAN and not person.asked,
             "on its way to an old number": not push and parcel.address != person.number,
             "for one who did not ask for push": push and person.way != "push",

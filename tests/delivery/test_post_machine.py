@@ -70,6 +70,8 @@ def test_the_post_keeps_its_promises_whatever_happens(life: type[Post], backend:
         settings=hypothesis.settings(
             max_examples=examples(10 if backend == "sqlite" else 3),
             stateful_step_count=30,
+            # What is found is made small by `make explore`, which has the time.
+            phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
             suppress_health_check=list(hypothesis.HealthCheck),
         ),
     )

@@ -200,7 +200,9 @@ def write_to_stranger(
 def takes_messages(person: Patient | Relative | Person, kind: str) -> bool:
     """Whether a letter of this kind may be sent to this person at all."""
     if kind == STOPPED:
-        return bool(person.phone) and person.phone_state == "opted_out"
+        # Whoever has the phone of somebody who has died is obeyed, and written to no more.
+        died = not isinstance(person, Relative) and person.died_on is not None
+        return bool(person.phone) and person.phone_state == "opted_out" and not died
     if kind == CRISIS:
         return bool(person.phone) and person.phone_state in ("ok", "opted_out")
     if not person.phone or person.phone_state != "ok":
