@@ -52,7 +52,7 @@ test: setup ## everything: lint, types, contracts, every test on SQLite and Post
 # No page, no program, no provider: what a developer runs after every change.
 FAST := tests/rules tests/use_cases tests/stories tests/architecture/test_house.py tests/architecture/test_schema.py \
 	tests/delivery/test_wording.py tests/delivery/test_words.py
-fast: setup ## the rules, the use-cases, the stories and the words, on SQLite, in half a minute
+fast: setup ## the rules, the use-cases, the stories and the words, on SQLite, in less than a minute
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not browser and not postgres and not long" $(FAST)
 
 dates: setup ## all but the browsers, on SQLite, at five other dates and in other zones, by a faked clock of the system
