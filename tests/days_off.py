@@ -36,6 +36,11 @@ def days_off(year: int) -> dict[date, str]:
     }
 
 
+def is_without_post(day: date) -> bool:
+    """A day off, or one of the two Eves: nobody is written to unasked."""
+    return is_day_off(day) or (day.month, day.day) in ((12, 24), (12, 31))
+
+
 def is_day_off(day: date) -> bool:
     """Saturdays and Sundays too: nobody is asked then."""
     return day.weekday() >= 5 or day in days_off(day.year)

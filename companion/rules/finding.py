@@ -17,7 +17,7 @@ _APOSTROPHES = re.compile(r"['’´`]")
 _TWICE = re.compile(r"(.)\1+")
 _SAME = {"aa": "å", "oe": "ø", "ae": "æ", "ö": "ø", "ä": "æ"}
 # "Ikke", as it is written in haste and in dialects.
-_NOT = frozenset(("ike", "ikek", "ikje", "ike", "ik", "kje", "ke", "itj", "kike"))
+_NOT = frozenset(("ike", "ikek", "ikje", "ik", "kje", "ke", "itj", "kike"))
 # The first word of a phrase, and those after it.
 Phrases = dict[str, list[tuple[str, ...]]]
 

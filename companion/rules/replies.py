@@ -567,7 +567,7 @@ _WHEN = frozenset(
 )
 _SENTENCE_ENDS = re.compile(r"[.!\n]+(?=\D|$)")
 _CLAUSE_ENDS = re.compile(r"[!?;\n]+|[.,](?=\D|$)")
-_LINKS = frozenset(("men", "og", "så", "but", "and", "så", "da"))
+_LINKS = frozenset(("men", "og", "så", "but", "and", "da"))
 _NOT = frozenset(("ikke", "ikkje", "aldri", "not", "dont", "never"))
 _NOT_STOP = re.compile(r"\b(?:ikke|ikkje|not|don.?t) (?:å )?(?:stop|slutt|avslutt)")
 _ASKS = re.compile(

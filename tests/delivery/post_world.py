@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from notifications.channels import Device, LaneName, Later, Never, News, Parcel,
 from notifications.channels.push import devices
 from notifications.outbox import Outbox
 from notifications.settings import Settings
-from tests.days_off import is_day_off
+from tests.days_off import is_without_post
 
 OSLO = ZoneInfo("Europe/Oslo")
 A_WEEK = 3  # a low cap, so that it is met
@@ -44,15 +44,10 @@ UNASKED = HELD_BACK | {"meeting", "meeting_moved", "meeting_cancelled", "relativ
 ANSWERS_TO_WHO_WROTE = {"next_question", "rest_by_phone", "all_answered", "reply", "stopped", "crisis"}
 
 
-def without_post(day: date) -> bool:
-    """A day off, or one of the two Eves."""
-    return is_day_off(day) or (day.month, day.day) in ((12, 24), (12, 31))
-
-
 def decent(now: datetime) -> bool:
     """Between eight and eight on a day with post."""
     local = now.astimezone(OSLO)
-    return 8 <= local.hour < 20 and not without_post(local.date())
+    return 8 <= local.hour < 20 and not is_without_post(local.date())
 
 
 def opens(since: datetime) -> datetime:
@@ -60,7 +55,7 @@ def opens(since: datetime) -> datetime:
     if decent(since):
         return since
     ten = since.astimezone(OSLO).replace(hour=10, minute=0, second=0, microsecond=0)
-    while ten < since or without_post(ten.date()):
+    while ten < since or is_without_post(ten.date()):
         ten += timedelta(days=1)
     return ten
 

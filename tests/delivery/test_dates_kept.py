@@ -24,7 +24,7 @@ from notifications.outbox import Outbox
 from notifications.settings import Settings as PostSettings
 from tests import cast
 from tests.chance import examples
-from tests.days_off import is_day_off
+from tests.days_off import is_without_post
 
 FIRST, LAST = date(2026, 11, 1), date(2029, 10, 31)
 ASKS = ("check_in", "question")
@@ -117,7 +117,7 @@ class Life:
         for parcel in parcels:
             letter = self.db.get_one(Message, parcel.message_id)
             assert to_local(self.now).time() < time(22, 30)
-            assert not _is_quiet(local_day(self.now))
+            assert not is_without_post(local_day(self.now))
             if letter.kind in ASKS:
                 self.heard.append((self._day(letter.check_in_id), self.now))
         sent = [parcel.message_id for parcel in parcels]
@@ -137,10 +137,6 @@ def _well(item: object) -> str:
     return next(
         (code for code in ("good", "no", "none") if code in options), options[0] if options else "false"
     )
-
-
-def _is_quiet(day: date) -> bool:
-    return is_day_off(day) or (day.month, day.day) in ((12, 24), (12, 31))
 
 
 @contextmanager

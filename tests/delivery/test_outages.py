@@ -22,7 +22,7 @@ from notifications.dispatcher import Dispatcher
 from notifications.outbox import Outbox
 from notifications.settings import Settings
 from tests import cast
-from tests.delivery.post_world import without_post
+from tests.days_off import is_without_post
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LONG = {"1 h": HOUR, "6 h": 6 * HOUR, "26 h": 26 * HOUR, "9 d": 9 * DAY}
@@ -147,7 +147,7 @@ def town(shared_sqlite: Engine, request: pytest.FixtureRequest) -> Iterator[Town
 
 def decent(moment: datetime) -> bool:
     local = to_local(moment)
-    return 8 <= local.hour < 20 and not without_post(local.date())
+    return 8 <= local.hour < 20 and not is_without_post(local.date())
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from web.desk.words.measures import MEASURE_STATES, REASONS
 from web.desk.words.passport import SCOPES
 from web.desk.words.plans import CHECK_IN_STATES, PLAN_REASONS, PLAN_STATES
 from web.house.deps import Db, Now, Page, Posted, Seen, TheHouse, Who, go, new_router
+from web.house.posted import read_uuid
 from web.house.security import access
 from web.house.words import _
 
@@ -144,7 +145,7 @@ def _do_flag(desk: Desk, flag_id: UUID, verb: FlagVerb) -> None:
         day = read_date(posted.get("until", ""))
         flag.renew(db, who, flag_id, day, posted.get("reason", ""), now=now)
     else:
-        unit = _uuid(posted.get("unit", ""))
+        unit = read_uuid(posted.get("unit", ""))
         if unit is None:
             raise Invalid({"unit": "missing"})
         flag.move(db, who, flag_id, unit, posted.get("reason", ""), now=now)
@@ -349,10 +350,3 @@ def _units(db: Session, patient_id: UUID, now: datetime) -> list[Unit]:
             .order_by(Unit.name)
         )
     )
-
-
-def _uuid(typed: str) -> UUID | None:
-    try:
-        return UUID(typed)
-    except ValueError:
-        return None

@@ -15,6 +15,7 @@ from companion.use_cases import meetings as meet
 from web.desk.words import Say, Sentences, choices
 from web.desk.words.meetings import ANSWERS, GUEST_ROLES, ROLES
 from web.house.deps import Db, Fields, Now, Page, Pages, Posted, Seen, Who, go, new_router
+from web.house.posted import read_uuid
 from web.house.security import access
 from web.house.words import _
 
@@ -78,10 +79,10 @@ def remove(
 
 
 def _add(db: Session, who: Actor, meeting_id: UUID, posted: Fields, now: datetime) -> object:
-    if relative := _uuid(posted.get("relative", "")):
+    if relative := read_uuid(posted.get("relative", "")):
         return meet.add_relative(db, who, meeting_id, relative, now=now)
-    if colleague := _uuid(posted.get("professional", "")):
-        unit = _uuid(posted.get("unit", "")) or UUID(int=0)
+    if colleague := read_uuid(posted.get("professional", "")):
+        unit = read_uuid(posted.get("unit", "")) or UUID(int=0)
         return meet.add_professional(db, who, meeting_id, colleague, unit, now=now)
     draft = meet.GuestDraft(posted.get("name", ""), posted.get("phone", ""), posted.get("role", ""))
     return meet.add_guest(db, who, meeting_id, draft, now=now)
@@ -120,7 +121,7 @@ def _page(
     status: int,
 ) -> HTMLResponse:
     invited = {one.relative_id or one.professional_id for one in meeting.participants}
-    unit = _uuid(typed.get("unit", ""))
+    unit = read_uuid(typed.get("unit", ""))
     return page(
         "desk/participants.html",
         status=status,
@@ -149,10 +150,3 @@ def _person(one: Participant, say: Sentences) -> dict[str, Any]:
         "answer": say.pair(ANSWERS, one.answer) if one.answer else None,
         "may_go": not (one.is_host or one.patient_id),
     }
-
-
-def _uuid(typed: str) -> UUID | None:
-    try:
-        return UUID(typed)
-    except ValueError:
-        return None

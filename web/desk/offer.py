@@ -21,6 +21,7 @@ from web.desk.grants import read_date
 from web.desk.words import Say, Sentences, choices
 from web.desk.words.meetings import MEETING_KINDS
 from web.house.deps import Db, Fields, Now, Page, Pages, Posted, Seen, Who, go, new_router
+from web.house.posted import read_uuid
 from web.house.security import access
 
 router = new_router()
@@ -62,9 +63,9 @@ def offer(
                 patient_id,
                 starts_at,
                 minutes=_minutes(posted),
-                relatives=[one for typed in relatives if (one := _uuid(typed))],
+                relatives=[one for typed in relatives if (one := read_uuid(typed))],
                 kind=posted.get("kind", ""),
-                flag_id=_uuid(posted.get("flag", "")),
+                flag_id=read_uuid(posted.get("flag", "")),
                 now=now,
             )
     except Invalid as problem:
@@ -157,7 +158,7 @@ def _offer(
 ) -> dict[str, Any]:
     grants = meet.may_invite(db, who, patient_id, now=now)
     patient = patient_of(db, who, patient_id, now=now)
-    about = _uuid(typed.get("flag", ""))
+    about = read_uuid(typed.get("flag", ""))
     return {
         "patient": patient,
         "typed": typed,
@@ -246,10 +247,3 @@ def _lengths(say: Sentences) -> list[tuple[str, int]]:
 def _at_fields(errors: Mapping[str, str]) -> dict[str, str]:
     """The use-case speaks of the moment; on the form that is the day."""
     return {"date" if field == "starts_at" else field: said for field, said in errors.items()}
-
-
-def _uuid(typed: str) -> UUID | None:
-    try:
-        return UUID(typed)
-    except ValueError:
-        return None

@@ -2,6 +2,7 @@
 
 import json
 from typing import Annotated, cast
+from uuid import UUID
 
 from fastapi import Depends, HTTPException, Request
 from sqlalchemy.orm import Session
@@ -52,6 +53,14 @@ async def get_json(request: Request) -> object:
         return _texts(json.loads(await request.body()))
     except (ValueError, RecursionError):
         raise HTTPException(400) from None
+
+
+def read_uuid(typed: str) -> UUID | None:
+    """The id a field posts, or None."""
+    try:
+        return UUID(typed)
+    except ValueError:
+        return None
 
 
 def _texts(sent: object) -> object:

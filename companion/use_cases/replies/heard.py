@@ -55,7 +55,8 @@ def receive(
     if said.kind is ReplyKind.CRISIS:
         by_sms.heard(db, patients, now=now)
         _tell(db, patients, relatives, "crisis_words", "red", text, now)
-        _answer_despair(db, patients, relatives, now)
+        # What a human has written beforehand, once an hour at most and at any hour: silence is the worst answer.
+        _say_at_once(db, message.CRISIS, patients, relatives, f"{to_local(now):%Y-%m-%dT%H}", now)
         if obeyed == "stop":
             _stop(db, patients, relatives, now)
     elif said.kind is ReplyKind.GRAVE:
@@ -66,7 +67,8 @@ def receive(
         _stop(db, patients, relatives, now)
         _tell(db, [one for one in patients if one.died_on is None], [], "opted_out", "amber", text, now)
         if not obeyed:
-            _confirm_stop(db, patients, relatives, now)
+            # One last SMS; who says stop again on another day, having started anew meanwhile, is told again.
+            _say_at_once(db, message.STOPPED, patients, relatives, f"{local_day(now)}", now)
     elif said.kind is ReplyKind.START:
         _start(db, patients, relatives, now)
         if not obeyed:
@@ -109,36 +111,32 @@ def _from_a_stranger(db: Session, phone: str, kind: ReplyKind, said_at: datetime
     return kind not in (ReplyKind.CRISIS, ReplyKind.GRAVE)
 
 
-def _answer_despair(
-    db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], now: datetime
+def _say_at_once(
+    db: Session,
+    kind: str,
+    patients: Sequence[Patient],
+    relatives: Sequence[Relative],
+    once: str,
+    now: datetime,
 ) -> None:
-    """What a human has written beforehand, once an hour at most and at any hour: silence is the worst answer."""
-    people: list[Patient | Relative] = [*patients, *relatives]
-    for person in [one for one in people if message.takes_messages(one, message.CRISIS)][:1]:
+    """A letter of this kind to the phone, whatever the hour, and only one for each `once`."""
+    if person := _who_takes(kind, patients, relatives):
         message.write(
             db,
-            message.CRISIS,
+            kind,
             to=person,
             now=now,
             valid_until=now + ANSWER_IS_USEFUL,
-            dedupe_key=f"{message.CRISIS}:{person.id}:{to_local(now):%Y-%m-%dT%H}",
+            dedupe_key=f"{kind}:{person.id}:{once}",
         )
 
 
-def _confirm_stop(
-    db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], now: datetime
-) -> None:
-    """One last SMS to the phone; who says stop again, having started anew meanwhile, is told again."""
+def _who_takes(
+    kind: str, patients: Sequence[Patient], relatives: Sequence[Relative]
+) -> Patient | Relative | None:
+    """On a shared phone one letter is enough; one who takes none does not silence the others."""
     people: list[Patient | Relative] = [*patients, *relatives]
-    for person in [one for one in people if message.takes_messages(one, message.STOPPED)][:1]:
-        message.write(
-            db,
-            message.STOPPED,
-            to=person,
-            now=now,
-            valid_until=now + ANSWER_IS_USEFUL,
-            dedupe_key=f"{message.STOPPED}:{person.id}:{local_day(now)}",
-        )
+    return next((one for one in people if message.takes_messages(one, kind)), None)
 
 
 def _stop(db: Session, patients: Sequence[Patient], relatives: Sequence[Relative], now: datetime) -> None:
@@ -195,9 +193,7 @@ def _answer(
     **said: str,
 ) -> None:
     """One answer of each sort to a phone a day, however often it writes: two machines must not talk to each other."""
-    people: list[Patient | Relative] = [*patients, *relatives]
-    # On a shared phone one answer is enough; one who takes none does not silence the others.
-    for person in [person for person in people if message.takes_messages(person, "reply")][:1]:
+    if person := _who_takes("reply", patients, relatives):
         begins = answer_from(said_at, now, person.hour if isinstance(person, Patient) else None)
         message.write(
             db,
